@@ -1,0 +1,293 @@
+// The typed environment of each process family: the only reader of process.env. Law: a family gets only what it needs, and no problem's text holds a value.
+import { envReader, unknownNames } from './env-reader.ts';
+import type { EnvReader, EnvSource, RedisEnv } from './env-reader.ts';
+import type { Secret } from './secret.ts';
+
+export type AppEnv = 'prod' | 'staging' | 'development';
+
+export interface CommonEnv {
+  readonly appEnv: AppEnv;
+  readonly redis: RedisEnv;
+  readonly manifestPath: string;
+  /** Whether http to a loopback address is let through; never with `prod`. */
+  readonly allowLoopback: boolean;
+  readonly allowVolatileRedis: boolean;
+  /** The Heroku app that this process runs in, where Heroku names it. */
+  readonly velvetApp: string | null;
+}
+
+export interface FileVaultEnv {
+  readonly kind: 'file';
+  readonly dir: string;
+  readonly key: Buffer;
+  readonly folder: string;
+}
+
+export interface HerokuEnv {
+  /** Without a slash at its end. */
+  readonly apiUrl: string;
+  /** Null where it is not set: its credentials are unavailable then, the process runs. */
+  readonly bootstrap: Secret | null;
+}
+
+export interface SlackEnv {
+  readonly token: Secret;
+  /** With a slash at its end. */
+  readonly apiUrl: string;
+  readonly operatorChannel: string;
+  readonly alertChannel: string;
+}
+
+/** What every worker family has: each of them can deliver the alarm. */
+export interface AlarmEnv {
+  /** Null where SL_BOT_NOTIFY is not set. */
+  readonly slack: SlackEnv | null;
+}
+
+/** What the families have that work with values. */
+export interface ValueEnv {
+  readonly vault: FileVaultEnv;
+  readonly fingerprintKey: Buffer;
+}
+
+export interface LinkEnv {
+  /** Where the console is, without a slash at its end; null where links cannot be made. */
+  readonly publicUrl: string | null;
+}
+
+export interface WebEnv extends CommonEnv, LinkEnv {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface StageEnv extends CommonEnv, LinkEnv, AlarmEnv, ValueEnv {
+  readonly heroku: HerokuEnv;
+}
+
+export interface DistributeEnv extends CommonEnv, AlarmEnv, ValueEnv {
+  readonly heroku: HerokuEnv;
+}
+
+export interface HealthcheckEnv extends CommonEnv, AlarmEnv, ValueEnv {
+  readonly probeKey: Secret | null;
+}
+
+export interface NotifierEnv extends CommonEnv, LinkEnv, AlarmEnv {}
+
+/** Every part may be missing: each command asks for its own with `requireParts`. */
+export interface CliEnv {
+  readonly url: string | null;
+  readonly token: Secret | null;
+  readonly appEnv: AppEnv | null;
+  readonly redis: RedisEnv | null;
+  readonly manifestPath: string;
+  readonly allowLoopback: boolean;
+  readonly allowVolatileRedis: boolean;
+  readonly vault: FileVaultEnv | null;
+  readonly fingerprintKey: Buffer | null;
+  readonly heroku: HerokuEnv;
+  readonly velvetApp: string | null;
+}
+
+/** The release step gets the common part, after every family's was read: a bad deploy stops there. */
+export type ReleaseEnv = CommonEnv;
+
+export interface EnvByFamily {
+  readonly web: WebEnv;
+  readonly stage: StageEnv;
+  readonly distribute: DistributeEnv;
+  readonly healthcheck: HealthcheckEnv;
+  readonly notifier: NotifierEnv;
+  readonly cli: CliEnv;
+  readonly release: ReleaseEnv;
+}
+
+export type Family = keyof EnvByFamily;
+
+/** A faulty environment; `problems` holds all of them, each saying the variable and what to set it to, none with a value. */
+export class EnvError extends Error {
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(`The environment needs mending:\n${problems.map((problem) => `- ${problem}`).join('\n')}`);
+    this.name = 'EnvError';
+    this.problems = problems;
+  }
+}
+
+/** The frozen environment of one family. Throws `EnvError` with every problem at once; an empty variable counts as not set. */
+export function readEnv<F extends Family>(family: F, source: EnvSource = process.env): EnvByFamily[F] {
+  const reader = envReader(source);
+  for (const problem of unknownNames(source)) reader.problem(problem);
+  const env = families[family](reader);
+  if (reader.problems.length > 0) throw new EnvError(reader.problems);
+  return frozen(env);
+}
+
+/** The CLI's environment, once the parts that a command names are known to be there; else an `EnvError` that says what to set. */
+export function requireParts<P extends CliPart>(env: CliEnv, ...parts: readonly P[]): CliEnvWith<P> {
+  const missing = parts.filter((part) => env[part] === null);
+  if (missing.length > 0)
+    throw new EnvError(missing.map((part) => `${cliParts[part]}; this command needs it.`));
+  return env as CliEnvWith<P>;
+}
+
+export type CliPart = keyof typeof cliParts;
+export type CliEnvWith<P extends CliPart> = CliEnv & { readonly [K in P]: NonNullable<CliEnv[K]> };
+
+const cliParts = {
+  url: 'VELVET_URL is not set: set it to the address of Velvet, e.g. https://velvet.example.com',
+  token: 'VELVET_TOKEN is not set: set it to your service token',
+  appEnv: 'APP_ENV is not set: set it to prod, staging or development',
+  redis: 'REDIS_URL is not set: set it to redis://<host>:<port> or, with TLS, rediss://<host>:<port>',
+  vault:
+    "VELVET_FILE_VAULT_KEY is not set: set it to the vault's key, on the machine that has the vault's folder (never a dyno)",
+  fingerprintKey: 'VELVET_FINGERPRINT_KEY is not set: set it to the key that the workers have',
+} as const;
+
+const families: { readonly [F in Family]: (reader: EnvReader) => EnvByFamily[F] } = {
+  web: (reader) => ({
+    ...readCommon(reader),
+    ...readLinks(reader),
+    // A dyno is reached from outside by Heroku's router; elsewhere only what runs on the same machine is let in.
+    host: reader.onDyno ? '0.0.0.0' : '127.0.0.1',
+    port: reader.port('PORT', 3000),
+  }),
+  stage: (reader) => ({
+    ...readCommon(reader),
+    ...readLinks(reader),
+    ...readAlarm(reader),
+    ...readValues(reader),
+    heroku: readHeroku(reader),
+  }),
+  distribute: (reader) => ({
+    ...readCommon(reader),
+    ...readAlarm(reader),
+    ...readValues(reader),
+    heroku: readHeroku(reader),
+  }),
+  healthcheck: (reader) => ({
+    ...readCommon(reader),
+    ...readAlarm(reader),
+    ...readValues(reader),
+    probeKey: reader.secret('VELVET_PROBE_KEY'),
+  }),
+  notifier: (reader) => ({ ...readCommon(reader), ...readLinks(reader), ...readAlarm(reader) }),
+  cli: (reader) => {
+    const ifSet = <T>(name: string, read: () => T) => (reader.get(name) === undefined ? null : read());
+    return {
+      ...readPlace(reader),
+      url: reader.baseUrl('VELVET_URL', { loopback: true }),
+      token: reader.secret('VELVET_TOKEN'),
+      appEnv: ifSet('APP_ENV', () => readAppEnv(reader)),
+      redis: ifSet('REDIS_URL', () => reader.redis('REDIS_URL')),
+      vault: reader.onDyno ? null : ifSet('VELVET_FILE_VAULT_KEY', () => readVault(reader)),
+      fingerprintKey: ifSet('VELVET_FINGERPRINT_KEY', () => reader.key('VELVET_FINGERPRINT_KEY')),
+      heroku: readHeroku(reader),
+    };
+  },
+  release: (reader) => {
+    for (const family of ['web', 'stage', 'distribute', 'healthcheck', 'notifier'] as const)
+      families[family](reader);
+    return readCommon(reader);
+  },
+};
+
+function readCommon(reader: EnvReader): CommonEnv {
+  return { ...readPlace(reader), appEnv: readAppEnv(reader), redis: reader.redis('REDIS_URL') };
+}
+
+function readAppEnv(reader: EnvReader): AppEnv {
+  return reader.choice('APP_ENV', ['prod', 'staging', 'development']);
+}
+
+function readPlace(reader: EnvReader): Omit<CommonEnv, 'appEnv' | 'redis'> {
+  return {
+    manifestPath: reader.get('VELVET_MANIFEST') ?? 'manifests/subscription-manifest.yml',
+    allowLoopback: readAllowance(reader, 'VELVET_ALLOW_LOOPBACK'),
+    allowVolatileRedis: readAllowance(reader, 'VELVET_ALLOW_VOLATILE_REDIS'),
+    velvetApp: reader.get('HEROKU_APP_NAME') ?? null,
+  };
+}
+
+function readAllowance(reader: EnvReader, name: string): boolean {
+  const allowed = reader.flag(name);
+  if (allowed && reader.get('APP_ENV') === 'prod')
+    reader.problem(`${name} is not allowed with APP_ENV=prod: remove it.`);
+  return allowed;
+}
+
+function readLinks(reader: EnvReader): LinkEnv {
+  // A link is followed by a person's browser, so http on the own machine is harmless wherever the variable makes sense at all.
+  return { publicUrl: reader.baseUrl('VELVET_PUBLIC_URL', { loopback: reader.get('APP_ENV') !== 'prod' }) };
+}
+
+function readHeroku(reader: EnvReader): HerokuEnv {
+  return {
+    apiUrl: readVendorUrl(reader, 'HEROKU_API_URL', 'https://api.heroku.com'),
+    bootstrap: reader.secret('HK_VELVET_BOOTSTRAP'),
+  };
+}
+
+function readAlarm(reader: EnvReader): AlarmEnv {
+  const token = reader.secret('SL_BOT_NOTIFY');
+  const apiUrl = `${readVendorUrl(reader, 'SLACK_API_URL', 'https://slack.com/api')}/`;
+  const operator = reader.get('SLACK_OPERATOR_CHANNEL');
+  const alert = reader.get('SLACK_ALERT_CHANNEL');
+  if (token === null) return { slack: null };
+  if (operator === undefined && alert === undefined)
+    reader.problem(
+      'SLACK_ALERT_CHANNEL is not set: set it to a channel id, since SL_BOT_NOTIFY is set and an alarm must reach someone.',
+    );
+  // One channel for both is what a small team has; an alarm in the other channel is better than one in none.
+  return {
+    slack: {
+      token,
+      apiUrl,
+      operatorChannel: operator ?? alert ?? '',
+      alertChannel: alert ?? operator ?? '',
+    },
+  };
+}
+
+function readVendorUrl(reader: EnvReader, name: string, fallback: string): string {
+  return reader.baseUrl(name, { loopback: reader.get('VELVET_ALLOW_LOOPBACK') === '1' }) ?? fallback;
+}
+
+function readValues(reader: EnvReader): ValueEnv {
+  return { vault: readVault(reader), fingerprintKey: reader.key('VELVET_FINGERPRINT_KEY') };
+}
+
+function readVault(reader: EnvReader): FileVaultEnv {
+  const folder = reader.get('VELVET_VAULT_FOLDER') ?? '/velvet';
+  if (!/^(\/(?!\.{1,2}(\/|$))[A-Za-z0-9_.-]+)+$/.test(folder))
+    reader.problem(
+      'VELVET_VAULT_FOLDER must be a path like /velvet: a slash before each name, none at the end.',
+    );
+  const dir = reader.get('VELVET_FILE_VAULT_DIR') ?? '.velvet/vault';
+  return { kind: 'file', dir, key: readVaultKey(reader), folder };
+}
+
+function readVaultKey(reader: EnvReader): Buffer {
+  const kind =
+    reader.get('VELVET_VAULT') === undefined
+      ? 'file'
+      : reader.choice('VELVET_VAULT', ['file', 'infisical', 'ssm']);
+  if (kind !== 'file')
+    reader.problem(
+      'VELVET_VAULT must be file in this release: the infisical and ssm vaults come in a later one.',
+    );
+  else if (reader.onDyno)
+    reader.problem(
+      "VELVET_VAULT must not be file on a Heroku dyno: a dyno's file system is ephemeral, gone at each restart and seen by no other " +
+        'dyno, and every value would be lost with it. Run the workers on a machine with a disk until the infisical and ssm vaults come.',
+    );
+  else return reader.key('VELVET_FILE_VAULT_KEY');
+  return Buffer.alloc(0);
+}
+
+function frozen<T extends object>(env: T): T {
+  // Bytes cannot be frozen, and a Secret has nothing that could be changed.
+  for (const part of [env, ...Object.values(env)]) if (!Buffer.isBuffer(part)) Object.freeze(part);
+  return env;
+}

@@ -1,0 +1,48 @@
+// The only caller of Queue.add. Law: a task is taken off the outbox only after the queue acknowledged it; adding it twice is adding it once.
+import type { JobStore } from '../redis/job-store.ts';
+import { effects, queueNames, taskId, type QueueName, type Task } from '../rotation/effects.ts';
+import { keepTasks, queueTable, type Queues } from './queues.ts';
+
+export interface Relay {
+  /** Puts decided tasks on their queues and acknowledges them. What fails stays on the outbox; the sweeper relays it later. */
+  relay(tasks: readonly Task[]): Promise<void>;
+  /** Puts row tasks on their queues, without an outbox: whoever opens rows repeats it until each has one. */
+  addRows(tasks: readonly Task[]): Promise<void>;
+  /** Which of these tasks wait, are delayed or run. */
+  alive(tasks: readonly Task[]): Promise<ReadonlySet<string>>;
+}
+
+const liveStates = new Set(['waiting', 'active', 'delayed', 'prioritized', 'waiting-children']);
+
+export function createRelay(queues: Queues, store: JobStore, onFailure: (error: unknown, task: Task) => void): Relay {
+  const optionsOf = (task: Task) => ({ jobId: taskId(task), attempts: queueTable[queueOf(task)].attempts, backoff: { type: 'velvet' }, ...keepTasks });
+
+  return {
+    async relay(tasks) {
+      for (const task of tasks) {
+        try {
+          await queues[queueOf(task)].add(task.effect, task, optionsOf(task));
+          await store.acknowledge(task);
+        } catch (error) {
+          onFailure(error, task);
+        }
+      }
+    },
+
+    async addRows(tasks) {
+      for (const name of queueNames) {
+        const own = tasks.filter((task) => queueOf(task) === name);
+        if (own.length > 0) await queues[name].addBulk(own.map((task) => ({ name: task.effect, data: task, opts: optionsOf(task) })));
+      }
+    },
+
+    async alive(tasks) {
+      const states = await Promise.all(tasks.map(async (task) => [taskId(task), await queues[queueOf(task)].getJobState(taskId(task))] as const));
+      return new Set(states.filter(([, state]) => liveStates.has(state)).map(([id]) => id));
+    },
+  };
+}
+
+export function queueOf(task: Task): QueueName {
+  return effects[task.effect].queue;
+}

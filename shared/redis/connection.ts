@@ -1,0 +1,60 @@
+// The kinds of connection to Redis. Law: no process of Velvet works on a Redis that may evict or that forgets.
+import { Redis } from 'ioredis';
+import type { Times } from '../times.ts';
+import { VelvetError } from '../lib/errors.ts';
+
+export interface RedisAddress {
+  readonly url: string;
+  /** False on Heroku alone, whose Key-Value Store has a self-signed certificate: encrypted, not authenticated. */
+  readonly rejectUnauthorized: boolean;
+}
+
+/**
+ * asking: the API's, fails within milliseconds while Redis is away, since a caller waits · working: a worker's, waits for Redis
+ * to come back, since its fence and lease tell it afterwards whether it may still go on. BullMQ demands the latter.
+ */
+export type ConnectionKind = 'asking' | 'working';
+
+export function connect(address: RedisAddress, kind: ConnectionKind, times: Times, onError: (error: Error) => void): Redis {
+  const redis = new Redis(address.url, {
+    maxRetriesPerRequest: kind === 'asking' ? 1 : null,
+    enableOfflineQueue: kind === 'working',
+    retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 10), times.redisRetryMaxMs),
+    ...(address.url.startsWith('rediss:') ? { tls: { rejectUnauthorized: address.rejectUnauthorized } } : {}),
+  });
+  // Without a listener ioredis prints by itself and a closed socket ends the process.
+  redis.on('error', onError);
+  return redis;
+}
+
+/** Why this Redis may not be used, each reason with what to do; empty where it may. INFO rather than CONFIG: hosted ones refuse the latter. */
+export async function unfitReasons(redis: Redis): Promise<readonly string[]> {
+  const [memory, persistence] = await Promise.all([redis.info('memory'), redis.info('persistence')]);
+  const policy = field(memory, 'maxmemory_policy');
+  const reasons: string[] = [];
+  if (policy !== 'noeviction') {
+    reasons.push(
+      `maxmemory-policy is '${policy}': Redis would drop records of rotations when memory is short. ` +
+        'Set it to noeviction (`redis-cli config set maxmemory-policy noeviction`; on Heroku `heroku redis:maxmemory REDIS_URL --policy noeviction`).',
+    );
+  }
+  if (field(persistence, 'aof_enabled') !== '1') {
+    reasons.push(
+      'appendonly is off: a restart of Redis would forget which tokens were minted. ' +
+        'Set `appendonly yes` (on Heroku take a plan with persistence, premium-0 or larger).',
+    );
+  }
+  return reasons;
+}
+
+/** Throws, naming every reason, unless the Redis is fit or the installation says that it may be volatile (never in prod). */
+export async function demandFit(redis: Redis, allowVolatile: boolean): Promise<void> {
+  const reasons = await unfitReasons(redis);
+  if (reasons.length === 0 || allowVolatile) return;
+  const detail = `Velvet does not start on this Redis. ${reasons.join(' ')} For a try-out that may lose everything: VELVET_ALLOW_VOLATILE_REDIS=1.`;
+  throw new VelvetError('store_unavailable', detail, { detail });
+}
+
+function field(info: string, name: string): string {
+  return new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? 'unknown';
+}

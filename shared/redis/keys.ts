@@ -1,0 +1,75 @@
+// Every key that Velvet owns. Law: all keys of one credential share one hash tag, so that a script never spans slots.
+import { createHash } from 'node:crypto';
+import { VelvetError } from '../lib/errors.ts';
+
+const PART = /^[A-Za-z0-9_.-]{1,120}$/;
+
+// Refused rather than rewritten, so that two names can never meet in one key.
+function part(value: string): string {
+  if (!PART.test(value)) throw new VelvetError('invariant_broken', `not a key part: ${JSON.stringify(value)}`);
+  return value;
+}
+
+export interface CredentialKeys {
+  /** The job (or adoption) that owns the credential. No lifetime: a claim is freed, never forgotten. */
+  readonly claim: string;
+  /** The attempt that may write: `<counter>-<8 random characters>`. Never restarts, never expires. */
+  readonly fence: string;
+  /** Sorted set of job ids by creation. */
+  readonly jobs: string;
+  /** Ids of the jobs that the sweeper looks at. */
+  readonly open: string;
+  /** The stream of everything that happened: audit trail, feed and history. */
+  readonly events: string;
+  /** The number of the last event. */
+  readonly seq: string;
+  /** Tasks that were decided and not yet acknowledged by the queue: task id → payload. */
+  readonly outbox: string;
+  readonly job: (jobId: string) => string;
+  readonly rows: (jobId: string) => string;
+  /** `<body hash> <job id>`; while the job is open without lifetime, then `idempotencyKeepMs`. */
+  readonly idem: (hash: string) => string;
+  /** Pub/sub channel that says that there are new events; data is always read from the stream. */
+  readonly wake: string;
+}
+
+export function credentialKeys(credential: string, env: string): CredentialKeys {
+  const base = `velvet:{${part(credential)}.${part(env)}}`;
+  return {
+    claim: `${base}:claim`,
+    fence: `${base}:fence`,
+    jobs: `${base}:jobs`,
+    open: `${base}:open`,
+    events: `${base}:events`,
+    seq: `${base}:seq`,
+    outbox: `${base}:outbox`,
+    job: (jobId) => `${base}:job:${part(jobId)}`,
+    rows: (jobId) => `${base}:rows:${part(jobId)}`,
+    idem: (hash) => `${base}:idem:${part(hash)}`,
+    wake: `${base}:wake`,
+  };
+}
+
+const system = 'velvet:{system}';
+
+export const systemKeys = {
+  /** Every `<credential>.<env>` that ever had a job: what the sweeper walks, also after a row left the manifest. */
+  credentials: `${system}:credentials`,
+  flags: `${system}:flags`,
+  /** Service tokens: id → record with the hash of the token. */
+  serviceTokens: `${system}:service-tokens`,
+  /** Changes when Redis has lost data: resumes across it are answered with a reset. */
+  epoch: `${system}:epoch`,
+  /** Alive while a process of the family beats. */
+  beat: (family: string) => `${system}:beat:${part(family)}`,
+  /** Credentials whose authority is missing or refused: name → reason. */
+  unavailable: `${system}:unavailable`,
+} as const;
+
+/** BullMQ's own prefix; one hash tag for each queue is made of it and the queue's name. */
+export const queuePrefix = '{velvet}';
+
+/** What an idempotency key is stored under: scoped to its caller, and never the key itself, which a caller may choose badly. */
+export function idempotencyHash(caller: string, key: string): string {
+  return createHash('sha256').update(`${caller}\n${key}`).digest('hex').slice(0, 40);
+}

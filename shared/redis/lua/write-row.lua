@@ -1,0 +1,37 @@
+-- Writes one row if nobody else did since it was read, counts it, and where that closes the phase moves the job.
+-- KEYS 1 job  2 rows  3 claim  4 fence  5 events  6 seq  7 outbox
+-- ARGV 1 JSON {job_id, commit_id, consumer_id, version, fence ('' = an operator's), claim, rev, row, delta, events, tasks,
+--      fields (of the job, always), closings: outcome -> {fields, events, tasks}, wake}
+-- Returns {0, outcome} applied, now or before · {-1} no such row · {-2} stale version · {-3} stale fence · {-6} the row moved
+local a = cjson.decode(ARGV[1])
+local stored = redis.call('HGET', KEYS[2], a.consumer_id)
+if not stored then return {-1} end
+local row = cjson.decode(stored)
+if row.commit_id == a.commit_id then return {0, redis.call('HGET', KEYS[1], 't_outcome') or 'open'} end
+if redis.call('HGET', KEYS[1], 'version') ~= a.version then return {-2} end
+if a.fence ~= '' and redis.call('GET', KEYS[4]) ~= a.fence then return {-3} end
+if a.claim ~= 'none' and redis.call('GET', KEYS[3]) ~= a.job_id then return {-3} end
+if tostring(row.rev) ~= a.rev then return {-6} end
+redis.call('HSET', KEYS[2], a.consumer_id, a.row)
+local t, moved = {}, false
+for key, by in pairs(a.delta) do
+  if by ~= 0 then moved = true end
+  t[key] = redis.call('HINCRBY', KEYS[1], 't_' .. key, by)
+end
+set(KEYS[1], a.fields)
+append(KEYS[5], KEYS[6], a.wake, a.events)
+post(KEYS[7], a.tasks)
+if not moved then return {0, 'open'} end
+-- The same five lines as outcomeOf() in shared/rotation/rows.ts; test/redis/scripts.test.ts holds them against each other.
+local outcome = (t.proven > 0 or t.pending > 0) and 'some' or 'none'
+if t.failed == 0 and t.proven > 0 then outcome = 'all' end
+if t.failed == 0 and t.pending > 0 then outcome = 'wave' end
+if t.open > 0 then outcome = 'open' end
+redis.call('HSET', KEYS[1], 't_outcome', outcome)
+local closing = a.closings[outcome]
+if closing then
+  set(KEYS[1], closing.fields)
+  append(KEYS[5], KEYS[6], a.wake, closing.events)
+  post(KEYS[7], closing.tasks)
+end
+return {0, outcome}

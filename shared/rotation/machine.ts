@@ -1,0 +1,271 @@
+// THE table: every way a job's status can change. `decide` is the only function that yields a next status.
+import type { ErrorCode } from '../lib/errors.ts';
+import type { Effect } from './effects.ts';
+import type { Actor, Job, JobPatch } from './job.ts';
+import { openResiduals } from './residuals.ts';
+import { closedOutcomes, type Outcome } from './rows.ts';
+import type { Status } from './statuses.ts';
+
+/** What an operator or a worker brings to a transition, beside the job itself. Loaded beforehand; guards do no I/O. */
+export interface Facts {
+  readonly actor?: Actor;
+  readonly ticketId?: string | null;
+  readonly confirm?: string | null;
+  readonly acknowledgeDead?: boolean;
+  /** Consumers that a forced revoke names, and those that are in fact unproven. */
+  readonly acknowledgeStale?: readonly string[];
+  readonly staleConsumers?: readonly string[];
+  /** How the phase closed. */
+  readonly outcome?: Outcome;
+  /** Of the rows, whichever phase: is there one left that is proven or confirmed. */
+  readonly anyRowProven?: boolean;
+  /** Whether the job's rows allow what is asked of one of them. */
+  readonly rowAllows?: boolean;
+  readonly retryableRows?: number;
+}
+
+interface Guard {
+  /** job: what the job is, decides whether the action is offered · input: what the caller must bring · outcome: how it went. */
+  readonly about: 'job' | 'input' | 'outcome';
+  readonly code: ErrorCode;
+  readonly holds: (job: Job, facts: Facts) => boolean;
+}
+
+// oxfmt-ignore
+const guardTable = {
+  flowIsOperational: { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.flowType === 'operational' },
+  flowIsTesting:     { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.flowType === 'testing' },
+  flowIsNotTesting:  { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.flowType !== 'testing' },
+  currentDead:       { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.currentState === 'dead' },
+  authorityMayMint:  { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.mayMint },
+  awaitingValue:     { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.awaiting === 'operator_value' },
+  aRowNeedsAPerson:  { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.tally.manual > 0 },
+  aRowFailed:        { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.tally.failed > 0 },
+  forceRevokeJob:    { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.forceRevoke },
+  notPromoting:      { about: 'job',     code: 'action_not_allowed',     holds: (job) => !job.promoting },
+  notPromoted:       { about: 'job',     code: 'action_not_allowed',     holds: (job) => !job.promoted },
+  previousAlive:     { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.currentState === 'alive' },
+  cleanupNotOver:    { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.cleanup === 'needs_person' },
+  aResidualOpen:     { about: 'job',     code: 'action_not_allowed',     holds: (job) => openResiduals(job.residuals).length > 0 },
+  oldTokenLeft:      { about: 'job',     code: 'action_not_allowed',     holds: (job) => openResiduals(job.residuals).some((r) => r.kind === 'old_token_live' || r.kind === 'manual_revoke') },
+  noRowOpen:         { about: 'job',     code: 'rows_open',              holds: (job) => job.tally.open === 0 },
+  ticketGiven:       { about: 'input',   code: 'ticket_required',        holds: (job, f) => (f.ticketId ?? job.ticketId ?? '') !== '' },
+  confirmMatches:    { about: 'input',   code: 'confirm_mismatch',       holds: (job, f) => f.confirm === undefined || f.confirm === null || f.confirm === job.credential },
+  confirmGiven:      { about: 'input',   code: 'confirm_mismatch',       holds: (job, f) => f.confirm === job.credential },
+  deadAcknowledged:  { about: 'input',   code: 'not_acknowledged',       holds: (_, f) => f.acknowledgeDead === true },
+  staleAcknowledged: { about: 'input',   code: 'stale_not_acknowledged', holds: (_, f) => sameNames(f.acknowledgeStale ?? [], f.staleConsumers ?? []) },
+  twoPersons:        { about: 'input',   code: 'two_persons_required',   holds: (job, f) => !job.twoPerson || (f.actor !== undefined && f.actor.operatorId !== job.mintedBy) },
+  rowAllows:         { about: 'input',   code: 'row_not_open',           holds: (_, f) => f.rowAllows === true },
+  aRowWouldOpen:     { about: 'input',   code: 'nothing_to_retry',       holds: (_, f) => (f.retryableRows ?? 0) > 0 },
+  rowsAll:           { about: 'outcome', code: 'invariant_broken',       holds: (_, f) => f.outcome === 'all' },
+  rowsWave:          { about: 'outcome', code: 'invariant_broken',       holds: (_, f) => f.outcome === 'wave' },
+  rowsSome:          { about: 'outcome', code: 'invariant_broken',       holds: (_, f) => f.outcome === 'some' },
+  rowsNone:          { about: 'outcome', code: 'invariant_broken',       holds: (_, f) => f.outcome === 'none' },
+  aProofStands:      { about: 'outcome', code: 'invariant_broken',       holds: (_, f) => f.outcome !== 'all' && f.anyRowProven === true },
+  noProofStands:     { about: 'outcome', code: 'invariant_broken',       holds: (_, f) => f.outcome !== 'all' && f.anyRowProven === false },
+} as const satisfies Record<string, Guard>;
+export type GuardName = keyof typeof guardTable;
+export const guards: Readonly<Record<GuardName, Guard>> = guardTable;
+
+/** Effects that tell somebody, as against those that move the job on. */
+const telling: readonly Effect[] = ['notify', 'page_leak', 'update_alarm'];
+
+export interface TransitionRow {
+  readonly from: Status | readonly Status[];
+  readonly on: string;
+  readonly by: 'operator' | 'worker';
+  readonly when?: readonly GuardName[];
+  /** `same`: the action is recorded, the status is not entered again. */
+  readonly to: Status | 'same';
+  readonly effects?: readonly Effect[];
+  readonly patch?: JobPatch;
+  /** take: the job becomes the credential's claimant · free: it stops being it. */
+  readonly claim?: 'take' | 'free';
+  /** Whether every attempt that is under way is fenced off. */
+  readonly fence?: 'raise';
+}
+
+const beforeRevoking = [
+  'verifying', 'verify_failed', 'verified', 'minting', 'mint_failed', 'minted', 'distributing', 'distribute_partial',
+  'distribute_failed', 'distributed', 'validating', 'validate_partial', 'validate_failed', 'validated',
+] as const; // prettier-ignore
+const claiming = [...beforeRevoking, 'revoking', 'revoke_failed'] as const;
+const distributeParked = ['distribute_partial', 'distribute_failed'] as const;
+const validateParked = ['validate_partial', 'validate_failed'] as const;
+
+// oxfmt-ignore
+const table = [
+  { from: 'init',             on: 'verify',           by: 'operator', to: 'verifying', effects: ['enqueue_verify'], claim: 'take', fence: 'raise' },
+  { from: 'verifying',        on: 'verify_succeeded', by: 'worker',   when: ['flowIsNotTesting'], to: 'verified', effects: ['notify'] },
+  { from: 'verifying',        on: 'verify_succeeded', by: 'worker',   when: ['flowIsTesting'], to: 'verifying', effects: ['open_rows'] },
+  { from: 'verifying',        on: 'verify_failed',    by: 'worker',   to: 'verify_failed', effects: ['notify'] },
+  { from: 'verifying',        on: 'rows_closed',      by: 'worker',   when: ['flowIsTesting', 'rowsAll'], to: 'verified' },
+  { from: 'verifying',        on: 'rows_closed',      by: 'worker',   when: ['flowIsTesting', 'rowsSome'], to: 'verify_failed' },
+  { from: 'verifying',        on: 'rows_closed',      by: 'worker',   when: ['flowIsTesting', 'rowsNone'], to: 'verify_failed' },
+  { from: 'verify_failed',    on: 'retry',            by: 'operator', when: ['flowIsNotTesting'], to: 'verifying', effects: ['enqueue_verify'] },
+  { from: 'verify_failed',    on: 'proceed_mint',     by: 'operator', when: ['flowIsOperational', 'currentDead', 'authorityMayMint', 'deadAcknowledged', 'confirmGiven'], to: 'minting', effects: ['enqueue_mint'] },
+  { from: 'verified',         on: 'proceed_mint',     by: 'operator', when: ['flowIsOperational', 'confirmMatches'], to: 'minting', effects: ['enqueue_mint'] },
+  { from: 'minting',          on: 'value_awaited',    by: 'worker',   to: 'minting', patch: { awaiting: 'operator_value' }, effects: ['notify'] },
+  { from: 'minting',          on: 'submit_value',     by: 'operator', when: ['awaitingValue'], to: 'minting', patch: { awaiting: null, awaiting_reason: null }, effects: ['enqueue_mint'] },
+  { from: 'minting',          on: 'mint_succeeded',   by: 'worker',   to: 'minted', effects: ['enqueue_distribute'] },
+  { from: 'minting',          on: 'mint_failed',      by: 'worker',   to: 'mint_failed', effects: ['notify'] },
+  { from: 'mint_failed',      on: 'retry',            by: 'operator', to: 'minting', effects: ['enqueue_mint'] },
+  { from: ['distributing', 'validating', 'revoking', 'rev_validating', 'verifying'], on: 'rows_opened', by: 'worker', to: 'same' },
+  { from: 'minted',           on: 'fan_out_started',  by: 'worker',   to: 'distributing', patch: { phase: 'distribute' }, effects: ['open_rows'] },
+  { from: 'distributing',     on: 'rows_closed',      by: 'worker',   when: ['rowsAll'], to: 'distributed', effects: ['enqueue_validate'] },
+  { from: 'distributing',     on: 'rows_closed',      by: 'worker',   when: ['rowsWave'], to: 'distributing', effects: ['open_rows'] },
+  { from: 'distributing',     on: 'rows_closed',      by: 'worker',   when: ['rowsSome'], to: 'distribute_partial', effects: ['notify'] },
+  { from: 'distributing',     on: 'rows_closed',      by: 'worker',   when: ['rowsNone'], to: 'distribute_failed', effects: ['notify'] },
+  { from: 'distributing',     on: 'confirm_consumer', by: 'operator', when: ['aRowNeedsAPerson', 'rowAllows'], to: 'same' },
+  { from: 'distributing',     on: 'skip_consumer',    by: 'operator', when: ['aRowNeedsAPerson', 'rowAllows'], to: 'same' },
+  { from: distributeParked,   on: 'retry',            by: 'operator', when: ['aRowWouldOpen'], to: 'distributing', effects: ['open_rows'] },
+  { from: distributeParked,   on: 'confirm_consumer', by: 'operator', when: ['aRowFailed', 'rowAllows'], to: 'same' },
+  { from: distributeParked,   on: 'skip_consumer',    by: 'operator', when: ['aRowFailed', 'rowAllows'], to: 'same' },
+  { from: distributeParked,   on: 'rows_closed',      by: 'worker',   when: ['rowsAll'], to: 'distributed', effects: ['enqueue_validate'] },
+  { from: distributeParked,   on: 'rows_closed',      by: 'worker',   when: ['rowsWave'], to: 'distributing', effects: ['open_rows'] },
+  { from: 'distributed',      on: 'fan_out_started',  by: 'worker',   to: 'validating', patch: { phase: 'validate' }, effects: ['open_rows'] },
+  { from: 'validating',       on: 'rows_closed',      by: 'worker',   when: ['rowsAll'], to: 'validated', effects: ['notify'] },
+  { from: 'validating',       on: 'rows_closed',      by: 'worker',   when: ['rowsSome'], to: 'validate_partial', effects: ['notify'] },
+  { from: 'validating',       on: 'rows_closed',      by: 'worker',   when: ['rowsNone'], to: 'validate_failed', effects: ['notify'] },
+  { from: 'validating',       on: 'confirm_consumer', by: 'operator', when: ['aRowNeedsAPerson', 'rowAllows'], to: 'same' },
+  { from: 'validating',       on: 'skip_consumer',    by: 'operator', when: ['aRowNeedsAPerson', 'rowAllows'], to: 'same' },
+  { from: validateParked,     on: 'retry',            by: 'operator', when: ['aRowWouldOpen'], to: 'validating', effects: ['open_rows'] },
+  { from: 'validated',        on: 'retry',            by: 'operator', when: ['aRowWouldOpen'], to: 'validating', effects: ['open_rows'] },
+  { from: validateParked,     on: 'confirm_consumer', by: 'operator', when: ['aRowFailed', 'rowAllows'], to: 'same' },
+  { from: validateParked,     on: 'skip_consumer',    by: 'operator', when: ['aRowFailed', 'rowAllows'], to: 'same' },
+  { from: validateParked,     on: 'rows_closed',      by: 'worker',   when: ['rowsAll'], to: 'validated', effects: ['notify'] },
+  { from: 'validated',        on: 'proceed_revoke',   by: 'operator', when: ['ticketGiven', 'confirmMatches', 'twoPersons'], to: 'revoking', patch: { phase: 'prove', step: 'prove' }, effects: ['open_rows'] },
+  { from: ['distribute_partial', ...validateParked], on: 'proceed_revoke', by: 'operator', when: ['forceRevokeJob', 'staleAcknowledged', 'ticketGiven', 'confirmMatches', 'twoPersons'], to: 'revoking', patch: { phase: 'prove', step: 'prove' }, effects: ['open_rows'] },
+  { from: 'revoking',         on: 'proofs_stand',     by: 'worker',   when: ['notPromoting'], to: 'revoking', patch: { phase: null, step: 'promote' }, effects: ['enqueue_revoke'] },
+  { from: 'revoking',         on: 'rows_closed',      by: 'worker',   when: ['notPromoting', 'rowsAll'], to: 'revoking', patch: { phase: null, step: 'promote' }, effects: ['enqueue_revoke'] },
+  { from: 'revoking',         on: 'rows_closed',      by: 'worker',   when: ['notPromoting', 'aProofStands'], to: 'validate_partial', patch: { phase: 'validate', step: null }, effects: ['notify'] },
+  { from: 'revoking',         on: 'rows_closed',      by: 'worker',   when: ['notPromoting', 'noProofStands'], to: 'validate_failed', patch: { phase: 'validate', step: null }, effects: ['notify'] },
+  { from: 'revoking',         on: 'promotion_begun',  by: 'worker',   to: 'same', patch: { promoting: true } },
+  { from: 'revoking',         on: 'revoke_succeeded', by: 'worker',   to: 'done', patch: { step: null }, effects: ['notify'], claim: 'free' },
+  { from: 'revoking',         on: 'revoke_failed',    by: 'worker',   to: 'revoke_failed', patch: { phase: null }, effects: ['notify'] },
+  { from: 'revoke_failed',    on: 'retry',            by: 'operator', to: 'revoking', patch: { step: 'promote' }, effects: ['enqueue_revoke'] },
+  { from: 'revoke_failed',    on: 'mark_revoked',     by: 'operator', when: ['twoPersons'], to: 'revoking', patch: { step: 'check' }, effects: ['enqueue_revoke_check'] },
+  { from: 'init',             on: 'abort',            by: 'operator', to: 'aborted', patch: { cleanup: 'done' } },
+  { from: 'rev_init',         on: 'abort',            by: 'operator', to: 'aborted', patch: { cleanup: 'done' } },
+  { from: beforeRevoking,     on: 'abort',            by: 'operator', to: 'aborted', patch: { cleanup: 'pending', phase: null, awaiting: null }, effects: ['enqueue_cleanup'], fence: 'raise' },
+  { from: 'aborted',          on: 'cleanup_finished', by: 'worker',   to: 'same', patch: { cleanup: 'done' }, effects: ['notify'], claim: 'free' },
+  { from: 'aborted',          on: 'cleanup_delayed',  by: 'worker',   to: 'same' },
+  { from: 'aborted',          on: 'cleanup_blocked',  by: 'worker',   to: 'same', patch: { cleanup: 'needs_person' }, effects: ['notify'] },
+  { from: 'aborted',          on: 'restore',          by: 'operator', when: ['cleanupNotOver', 'notPromoted', 'previousAlive'], to: 'same', patch: { cleanup: 'pending' }, effects: ['enqueue_cleanup'], fence: 'raise' },
+  { from: 'aborted',          on: 'mark_revoked',     by: 'operator', when: ['cleanupNotOver', 'oldTokenLeft', 'twoPersons'], to: 'same', patch: { cleanup: 'pending' }, effects: ['enqueue_cleanup'], fence: 'raise' },
+  { from: 'aborted',          on: 'resolve_residual', by: 'operator', when: ['aResidualOpen'], to: 'same', patch: { cleanup: 'pending' }, effects: ['enqueue_cleanup'], fence: 'raise' },
+  { from: claiming,           on: 'preempted',        by: 'worker',   to: 'aborted', patch: { cleanup: 'done' }, claim: 'free', fence: 'raise' },
+  { from: 'aborted',          on: 'preempted',        by: 'worker',   when: ['aResidualOpen'], to: 'same', patch: { cleanup: 'done' }, claim: 'free', fence: 'raise' },
+
+  { from: 'rev_init',         on: 'proceed_revoke',   by: 'operator', when: ['ticketGiven', 'confirmGiven'], to: 'rev_revoking', effects: ['enqueue_revoke'], claim: 'take', fence: 'raise' },
+  { from: 'rev_revoking',     on: 'revoke_succeeded', by: 'worker',   to: 'rev_revoked', effects: ['enqueue_lockout'] },
+  { from: 'rev_revoking',     on: 'revoke_failed',    by: 'worker',   to: 'rev_revoke_failed', effects: ['notify'] },
+  { from: 'rev_revoke_failed', on: 'retry',           by: 'operator', to: 'rev_revoking', effects: ['enqueue_revoke'] },
+  { from: 'rev_revoke_failed', on: 'mark_revoked',    by: 'operator', to: 'rev_revoked', effects: ['enqueue_lockout'] },
+  { from: 'rev_revoked',      on: 'fan_out_started',  by: 'worker',   to: 'rev_validating', effects: ['open_rows'] },
+  { from: 'rev_validating',   on: 'row_leaked',       by: 'worker',   to: 'rev_leaked', effects: ['page_leak'] },
+  { from: 'rev_validating',   on: 'rows_closed',      by: 'worker',   when: ['rowsAll'], to: 'rev_done', effects: ['notify'], claim: 'free' },
+  { from: 'rev_validating',   on: 'confirm_consumer', by: 'operator', when: ['aRowNeedsAPerson', 'rowAllows'], to: 'same' },
+  { from: 'rev_validating',   on: 'skip_consumer',    by: 'operator', when: ['aRowNeedsAPerson', 'rowAllows'], to: 'same' },
+  { from: 'rev_leaked',       on: 'confirm_consumer', by: 'operator', when: ['aRowNeedsAPerson', 'rowAllows'], to: 'same', effects: ['update_alarm'] },
+  { from: 'rev_leaked',       on: 'skip_consumer',    by: 'operator', when: ['aRowNeedsAPerson', 'rowAllows'], to: 'same', effects: ['update_alarm'] },
+  { from: 'rev_leaked',       on: 'row_leaked',       by: 'worker',   to: 'same', effects: ['update_alarm'] },
+  { from: 'rev_leaked',       on: 'row_locked_out',   by: 'worker',   to: 'same', effects: ['update_alarm'] },
+  { from: 'rev_leaked',       on: 'retry',            by: 'operator', to: 'rev_validating', effects: ['open_rows'] },
+  { from: 'rev_leaked',       on: 'resolve_leak',     by: 'operator', when: ['noRowOpen'], to: 'rev_done', effects: ['notify'], claim: 'free' },
+] as const satisfies readonly TransitionRow[];
+
+/** The table with one `from` per row. */
+export const transitions: readonly (TransitionRow & { readonly from: Status })[] = (
+  table as readonly TransitionRow[]
+).flatMap((row) => (typeof row.from === 'string' ? [row.from] : row.from).map((from) => ({ ...row, from })));
+
+export type OperatorAction = Extract<(typeof table)[number], { by: 'operator' }>['on'];
+export type WorkerEvent = Extract<(typeof table)[number], { by: 'worker' }>['on'];
+export type JobEvent = OperatorAction | WorkerEvent;
+
+export const operatorActionNames = [
+  ...new Set(transitions.filter((t) => t.by === 'operator').map((t) => t.on)),
+] as readonly OperatorAction[];
+
+export interface Decision {
+  readonly verdict: 'go';
+  readonly to: Status;
+  /** Whether the status is entered (again), as against only recorded against. */
+  readonly enters: boolean;
+  readonly effects: readonly Effect[];
+  readonly patch: JobPatch;
+  readonly claim: 'take' | 'keep' | 'free' | 'none';
+  readonly raiseFence: boolean;
+}
+
+/** no_such_transition: the status does not know the event · refused: the guards that did not hold, so that one can say what is missing. */
+export type Refusal =
+  | { readonly verdict: 'no_such_transition' }
+  | { readonly verdict: 'refused'; readonly guards: readonly GuardName[]; readonly code: ErrorCode };
+
+/** The only function that yields a next status. */
+export function decide(job: Job, on: JobEvent, facts: Facts = {}): Decision | Refusal {
+  const rows = transitions.filter((t) => t.from === job.status && t.on === on);
+  const missing = rows.map((row) => (row.when ?? []).filter((name) => !guards[name].holds(job, facts)));
+  const index = missing.findIndex((names) => names.length === 0);
+  const row = rows[index];
+  if (row !== undefined) return decisionOf(job, row);
+  // Of several rows that all refuse, the one that fails on input alone says most: the job itself would allow it.
+  const nearest =
+    missing.find((names) => names.every((name) => guards[name].about === 'input')) ?? missing[0];
+  if (nearest === undefined) return { verdict: 'no_such_transition' };
+  const first = nearest.find((name) => guards[name].about === 'job') ?? nearest[0];
+  return {
+    verdict: 'refused',
+    guards: nearest,
+    code: first === undefined ? 'action_not_allowed' : guards[first].code,
+  };
+}
+
+function decisionOf(job: Job, row: TransitionRow): Decision {
+  const rowEffects = row.effects ?? [];
+  const moving = rowEffects.find((effect) => !telling.includes(effect));
+  const claimless =
+    job.flowType === 'testing' ||
+    (row.claim !== 'take' && (job.status === 'init' || job.status === 'rev_init'));
+  return {
+    verdict: 'go',
+    to: row.to === 'same' ? job.status : row.to,
+    enters: row.to !== 'same',
+    effects: rowEffects,
+    // What the job now waits for, so that the sweeper can repeat it; a new status without a moving effect waits for nobody.
+    patch: { ...row.patch, ...(moving !== undefined || row.to !== 'same' ? { resume: moving ?? null } : {}) },
+    claim: claimless ? 'none' : (row.claim ?? 'keep'),
+    raiseFence: !claimless && row.fence === 'raise',
+  };
+}
+
+/** For each way in which the open phase can close, where the job then goes; a way that moves nothing is left out. */
+export function decideClosing(job: Job): Readonly<Partial<Record<Outcome, Decision>>> {
+  const ways = closedOutcomes.map(
+    (outcome) => [outcome, decide(job, 'rows_closed', { outcome, anyRowProven: outcome !== 'none' })] as const,
+  );
+  return Object.fromEntries(ways.filter(([, decision]) => decision.verdict === 'go'));
+}
+
+/** What an operator may do with the job now, as far as the job decides it: input that is missing is asked for when the action comes. */
+export function operatorActions(job: Job): readonly OperatorAction[] {
+  return operatorActionNames.filter((action) =>
+    transitions.some(
+      (t) =>
+        t.from === job.status &&
+        t.on === action &&
+        t.by === 'operator' &&
+        (t.when ?? []).every((name) => guards[name].about !== 'job' || guards[name].holds(job, {})),
+    ),
+  );
+}
+
+function sameNames(a: readonly string[], b: readonly string[]): boolean {
+  return (
+    a.length === b.length &&
+    new Set([...a, ...b]).size === new Set(a).size &&
+    new Set(a).size === new Set(b).size
+  );
+}

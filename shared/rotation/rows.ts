@@ -1,0 +1,245 @@
+// One consumer of one job: its statuses in each phase, and the only arithmetic over rows that the job table sees.
+import { z } from 'zod';
+
+export const rowStatuses = [
+  'pending',
+  'in_progress',
+  'succeeded',
+  'failed',
+  'manual_required',
+  'skipped',
+] as const;
+export type RowStatus = (typeof rowStatuses)[number];
+
+/** Which of a row's statuses a phase moves. `prove` is the second proving, in `revoking`. */
+export const phases = ['distribute', 'validate', 'prove'] as const;
+export type Phase = (typeof phases)[number];
+
+export const grades = ['possession', 'presented', 'read_back', 'by_hand', 'status_only'] as const;
+export type Grade = (typeof grades)[number];
+
+const instant = z.number().int().nonnegative();
+
+/** What is pinned of the manifest's row when the job is created, as the manifest spells it. */
+const pinnedSchema = z.looseObject({
+  consumer_id: z.string(),
+  update_method: z.string(),
+  update_auth_token_name: z.string().optional(),
+  wave: z.number().int().positive(),
+  healthcheck_endpoint: z.string().nullable(),
+  healthcheck_success_status: z.number().int(),
+  healthcheck_after: z.number().nonnegative(),
+  proof: z.literal('possession').optional(),
+});
+export type PinnedRow = z.infer<typeof pinnedSchema>;
+
+export const rowSchema = z.object({
+  consumer_id: z.string(),
+  pinned: pinnedSchema,
+  distribute_status: z.enum(rowStatuses),
+  validate_status: z.enum(rowStatuses),
+  holds: z.enum(['old', 'new', 'other', 'unknown']),
+  proof: z.enum(grades).nullable(),
+  proven_at: instant.nullable(),
+  /** Attempts of the present phase; one that was begun counts. */
+  attempts: z.number().int().nonnegative(),
+  error: z.object({ code: z.string(), detail: z.string() }).nullable(),
+  probe: z.object({ class: z.string(), http_status: z.number().nullable(), begun_at: instant }).nullable(),
+  wave_health: z.enum(['healthy', 'waiting']).nullable(),
+  confirmed_by: z.string().nullable(),
+  note: z.string().nullable(),
+  paced_until: instant.nullable(),
+  /** A write that was begun and not reported back: fence, and the wall-clock end of its lease. Counts as holding the new value. */
+  started: z.object({ fence: z.string(), until: instant }).nullable(),
+  /** What the last push left behind for later questions. */
+  receipt: z.object({ version: z.string() }).nullable(),
+  /** When everything at the destination was first seen to run on the write. */
+  effective_at: instant.nullable(),
+  /** When the destination was last read back and agreed; cleared when the row is to be proven anew. */
+  read_back_at: instant.nullable(),
+  /** When the present phase opened this row: its deadline counts from here. */
+  opened_at: instant.nullable(),
+  updated_at: instant,
+  /** Raised by each write; a write names the one it read. */
+  rev: z.number().int().nonnegative(),
+  /** The call that wrote last, so that a repeat of it answers as it did the first time. */
+  commit_id: z.string(),
+});
+export type Row = z.infer<typeof rowSchema>;
+
+export function newRow(pinned: PinnedRow, at: number): Row {
+  return {
+    consumer_id: pinned.consumer_id,
+    pinned,
+    distribute_status: 'pending',
+    validate_status: 'pending',
+    holds: 'unknown',
+    proof: null,
+    proven_at: null,
+    attempts: 0,
+    error: null,
+    probe: null,
+    wave_health: null,
+    confirmed_by: null,
+    note: null,
+    paced_until: null,
+    started: null,
+    receipt: null,
+    effective_at: null,
+    read_back_at: null,
+    opened_at: null,
+    updated_at: at,
+    rev: 0,
+    commit_id: '',
+  };
+}
+
+export function parseRow(json: string): Row {
+  return rowSchema.parse(JSON.parse(json));
+}
+
+// oxfmt-ignore
+export const rowTransitions = [
+  { from: 'pending',         on: 'open',         to: 'in_progress' },
+  { from: 'in_progress',     on: 'succeed',      to: 'succeeded' },
+  { from: 'in_progress',     on: 'fail',         to: 'failed' },
+  { from: 'in_progress',     on: 'need_person',  to: 'manual_required' },
+  { from: 'failed',          on: 'retry',        to: 'pending' },
+  { from: 'succeeded',       on: 'prove_again',  to: 'pending' },
+  { from: 'manual_required', on: 'prove_again',  to: 'pending' },
+  { from: 'failed',          on: 'confirm',      to: 'succeeded' },
+  { from: 'manual_required', on: 'confirm',      to: 'succeeded' },
+  { from: 'failed',          on: 'skip',         to: 'skipped' },
+  { from: 'manual_required', on: 'skip',         to: 'skipped' },
+] as const satisfies readonly { from: RowStatus; on: string; to: RowStatus }[];
+export type RowEvent = (typeof rowTransitions)[number]['on'];
+
+/** The row's next status, or null where the table has no such step. */
+export function rowStep(from: RowStatus, on: RowEvent): RowStatus | null {
+  return rowTransitions.find((t) => t.from === from && t.on === on)?.to ?? null;
+}
+
+/** The status that a phase moves. */
+export function statusIn(row: Row, phase: Phase): RowStatus {
+  return phase === 'distribute' ? row.distribute_status : row.validate_status;
+}
+
+export function withStatus(row: Row, phase: Phase, status: RowStatus): Row {
+  return phase === 'distribute' ? { ...row, distribute_status: status } : { ...row, validate_status: status };
+}
+
+/** Counts of one phase. `manual` is a part of `open`; `proven` (in `distribute`: written) is the part of `ok` that was not skipped. */
+export interface Tally {
+  readonly total: number;
+  readonly pending: number;
+  readonly open: number;
+  readonly manual: number;
+  readonly failed: number;
+  readonly ok: number;
+  readonly proven: number;
+}
+export const tallyKeys = [
+  'total',
+  'pending',
+  'open',
+  'manual',
+  'failed',
+  'ok',
+  'proven',
+] as const satisfies readonly (keyof Tally)[];
+export const emptyTally: Tally = { total: 0, pending: 0, open: 0, manual: 0, failed: 0, ok: 0, proven: 0 };
+
+// oxfmt-ignore
+const countsAs: Record<RowStatus, Tally> = {
+  pending:         { ...emptyTally, total: 1, pending: 1 },
+  in_progress:     { ...emptyTally, total: 1, open: 1 },
+  manual_required: { ...emptyTally, total: 1, open: 1, manual: 1 },
+  failed:          { ...emptyTally, total: 1, failed: 1 },
+  succeeded:       { ...emptyTally, total: 1, ok: 1, proven: 1 },
+  skipped:         { ...emptyTally, total: 1, ok: 1 },
+};
+
+export function tally(rows: readonly Row[], phase: Phase): Tally {
+  return rows.map((row) => countsAs[statusIn(row, phase)]).reduce(addTally, emptyTally);
+}
+
+/** What a row's step changes in the counts. */
+export function tallyDelta(from: RowStatus, to: RowStatus): Tally {
+  const [a, b] = [countsAs[from], countsAs[to]];
+  return Object.fromEntries(tallyKeys.map((key) => [key, b[key] - a[key]])) as unknown as Tally;
+}
+
+export function addTally(a: Tally, b: Tally): Tally {
+  return Object.fromEntries(tallyKeys.map((key) => [key, a[key] + b[key]])) as unknown as Tally;
+}
+
+/** How a phase stands: still open, or closed in exactly one of four ways. shared/redis/lua/write-row.lua decides by the same lines. */
+export type Outcome = 'open' | 'wave' | 'all' | 'some' | 'none';
+export const closedOutcomes = ['all', 'wave', 'some', 'none'] as const satisfies readonly Outcome[];
+
+export function outcomeOf(t: Tally): Outcome {
+  if (t.open > 0) return 'open';
+  if (t.failed === 0 && t.pending > 0) return 'wave';
+  if (t.failed === 0 && t.proven > 0) return 'all';
+  return t.proven > 0 || t.pending > 0 ? 'some' : 'none';
+}
+
+/** The rows to open now: in `distribute` the pending rows of the first wave that is not complete, else every pending row. */
+export function rowsToOpen(rows: readonly Row[], phase: Phase): readonly Row[] {
+  const pending = rows.filter((row) => statusIn(row, phase) === 'pending');
+  if (phase !== 'distribute') return pending;
+  const wave = Math.min(...pending.map((row) => row.pinned.wave));
+  return pending.filter((row) => row.pinned.wave === wave);
+}
+
+/** A row at the beginning of a phase. One that was skipped before stays skipped: nothing was written there to be proven. */
+export function readied(row: Row, phase: 'distribute' | 'validate'): Row {
+  if (phase === 'distribute') return toBeWritten(row);
+  return { ...toBeProven(row), validate_status: row.distribute_status === 'skipped' ? 'skipped' : 'pending' };
+}
+
+/** Before a write, the first one or an operator's retry. A write whose answer was lost stays known as begun. */
+export function toBeWritten(row: Row): Row {
+  return { ...row, distribute_status: 'pending', attempts: 0, error: null, opened_at: null, receipt: null, effective_at: null, wave_health: null };
+}
+
+/** What an earlier proof left is cleared, so that only what is seen from now on counts. `effective_at` stays: the write is as old as it is. */
+export function toBeProven(row: Row): Row {
+  const cleared = { proof: null, proven_at: null, probe: null, read_back_at: null, confirmed_by: null, note: null };
+  return { ...row, ...cleared, validate_status: 'pending', attempts: 0, error: null, opened_at: null };
+}
+
+/** Whether Velvet itself saw the proof, so that it can be asked for again. A person's word stands as it is. */
+export function provenByVelvet(row: Row): boolean {
+  return row.validate_status === 'succeeded' && row.proof !== null && ['possession', 'presented', 'read_back'].includes(row.proof);
+}
+
+/** What the API and the audit trail show of a row. */
+export function publicRow(row: Row): Record<string, unknown> {
+  return {
+    consumer_id: row.consumer_id,
+    update_method: row.pinned.update_method,
+    wave: row.pinned.wave,
+    distribute_status: row.distribute_status,
+    validate_status: row.validate_status,
+    holds: row.holds,
+    proof: row.proof,
+    proven_at: time(row.proven_at),
+    attempts: row.attempts,
+    error: row.error,
+    probe: row.probe && {
+      class: row.probe.class,
+      http_status: row.probe.http_status,
+      at: time(row.probe.begun_at),
+    },
+    wave_health: row.wave_health,
+    confirmed_by: row.confirmed_by,
+    note: row.note,
+    paced_until: time(row.paced_until),
+    updated_at: time(row.updated_at),
+  };
+}
+
+function time(ms: number | null): string | null {
+  return ms === null ? null : new Date(ms).toISOString();
+}

@@ -1,0 +1,85 @@
+// Every time constant of the product, in milliseconds, each with its reason. Passed in as a value, so that tests use their own.
+
+export interface Times {
+  readonly leaseMs: number;
+  readonly lateMs: number;
+  readonly vendorCallMs: number;
+  readonly probeMs: number;
+  readonly settlePollMs: number;
+  readonly settleForMs: number;
+  readonly provePollMs: number;
+  readonly proveForMs: number;
+  readonly proveAgainForMs: number;
+  readonly healthcheckAfterHerokuMs: number;
+  readonly retryBackoffMs: number;
+  readonly rateLimitWaitMaxMs: number;
+  readonly cleanupRetryMs: number;
+  readonly taskLockMs: number;
+  readonly stalledCheckMs: number;
+  readonly sweepMs: number;
+  readonly silentMs: number;
+  readonly stuckAfterMs: number;
+  readonly beatMs: number;
+  readonly beatTtlMs: number;
+  readonly availabilityMs: number;
+  readonly slackMs: number;
+  readonly streamHeartbeatMs: number;
+  readonly idempotencyKeepMs: number;
+  readonly drainMs: number;
+  readonly closeMs: number;
+  readonly redisRetryMaxMs: number;
+}
+
+export const times: Times = {
+  /** One changing call takes 10 s at most (vendorCallMs); 15 s leaves room for the record before and after it. */
+  leaseMs: 15_000,
+  /** How long after a lost answer a vendor may still apply the change, where the handler declares nothing else. */
+  lateMs: 30_000,
+  /** Vendors answer in about a second; Heroku's own router gives up at 30 s, and a lease lasts 15 s. */
+  vendorCallMs: 10_000,
+  /** A health endpoint that takes longer is not healthy, and revocation's baseline has 3 s for all consumers. */
+  probeMs: 5_000,
+  /** How often a destination is asked whether a write has taken effect: a Heroku release takes 1 to 5 s without a release phase. */
+  settlePollMs: 2_000,
+  /** A release phase may run migrations; after 10 minutes a person should look. */
+  settleForMs: 600_000,
+  /** How often a consumer that does not prove yet is asked again: it is usually in the middle of its restart. */
+  provePollMs: 2_000,
+  /** Boot time of a large Rails app, its dyno queue and the 30 s of healthcheck_after, with room. */
+  proveForMs: 180_000,
+  /** The specification's bound for proving again just before the revoke. */
+  proveAgainForMs: 60_000,
+  /** The specification's default for `healthcheck_after` on Heroku: old and new dynos overlap while the router drains. */
+  healthcheckAfterHerokuMs: 30_000,
+  /** First pause before an attempt is repeated; doubles each time. */
+  retryBackoffMs: 1_000,
+  /** A vendor that asks for a longer pause than this is reported instead of waited for. */
+  rateLimitWaitMaxMs: 300_000,
+  /** A cleanup that could not finish (vendor down, authority dead) is taken up again this often, until it can. */
+  cleanupRetryMs: 60_000,
+  /** With 10 s and 5 s a task of a killed process runs again after 14.5 s (tried); BullMQ's defaults took 89 s. */
+  taskLockMs: 10_000,
+  stalledCheckMs: 5_000,
+  /** Relays outboxes and looks for silent jobs. */
+  sweepMs: 5_000,
+  /** An automatic status without a live task is kicked when nothing about it has moved for this long. */
+  silentMs: 5_000,
+  /** The specification's bound for `stuck`. */
+  stuckAfterMs: 300_000,
+  /** Three beats fit into the 30 s after which a family counts as absent. */
+  beatMs: 10_000,
+  beatTtlMs: 30_000,
+  /** The specification: a missing or refused authority is probed again each minute. */
+  availabilityMs: 60_000,
+  /** Slack answers in well under a second; the alarm's lease of 6 s must hold one whole try. */
+  slackMs: 5_000,
+  /** Heroku's router cuts a stream after 55 s of silence. */
+  streamHeartbeatMs: 15_000,
+  /** The specification: an idempotency key is kept while its job is open, and this long after. */
+  idempotencyKeepMs: 86_400_000,
+  /** SIGTERM to SIGKILL is 30 s on Heroku: 15 s for running tasks to end by themselves, 8 s for the aborted ones to let go. */
+  drainMs: 15_000,
+  closeMs: 8_000,
+  /** Longest pause between two attempts to reach Redis again. */
+  redisRetryMaxMs: 2_000,
+};

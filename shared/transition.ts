@@ -1,0 +1,180 @@
+// apply(): load → decide → commit → relay. Law: the only way in which a job's status, or a row's, changes.
+import { isoTime, type Clock } from './lib/clock.ts';
+import { VelvetError, isVelvetError } from './lib/errors.ts';
+import type { Fence } from './lib/lease.ts';
+import type { Relay } from './queue/enqueue.ts';
+import { systemOperator, type AuditEvent } from './redis/events.ts';
+import { changeFields, type Change, type JobStore } from './redis/job-store.ts';
+import { offeredActions } from './rotation/carried-out.ts';
+import type { Effect, JobRef, Task } from './rotation/effects.ts';
+import { encodePatch, isOver, type Actor, type Job, type JobPatch } from './rotation/job.ts';
+import { decide, decideClosing, type Decision, type Facts, type JobEvent, type Refusal } from './rotation/machine.ts';
+import { publicRow, statusIn, tallyDelta, type Outcome, type Row, type Tally } from './rotation/rows.ts';
+
+/** Who speaks: an operator, held back by the version; or an attempt of a task, held back by status_version and fence. */
+export type Speaker =
+  | { readonly kind: 'operator'; readonly actor: Actor; readonly version: number | undefined }
+  | { readonly kind: 'attempt'; readonly fence: Fence | null; readonly statusVersion: number };
+
+export interface Applied {
+  readonly facts?: Facts;
+  readonly patch?: JobPatch;
+  /** For the audit trail; must hold no value. */
+  readonly detail?: Readonly<Record<string, unknown>>;
+  readonly rows?: readonly Row[];
+  readonly tally?: Tally;
+}
+
+/** How one row is to be written; null leaves it alone. */
+export interface RowChange {
+  readonly row: Row;
+  readonly event: string;
+  readonly detail?: Readonly<Record<string, unknown>>;
+  readonly tasks?: readonly Task[];
+}
+
+export interface Transitions {
+  /** Throws `action_not_allowed`, the code of the guard that refused, `version_moved`, `claimed`, or `stale_*` to an attempt. */
+  apply(ref: JobRef, on: JobEvent, by: Speaker, how?: (job: Job) => Applied | Promise<Applied>): Promise<Job>;
+  /** Writes one row as the caller says from what it reads, and moves the job where that closes the phase. Null: left alone. */
+  settleRow(ref: JobRef, consumerId: string, by: Speaker, change: (row: Row, job: Job) => RowChange | null): Promise<Outcome | null>;
+}
+
+/** Two people or two row tasks meet now and then; twenty times in a row is a fault. */
+const REPEATS_MAX = 20;
+
+export function createTransitions(store: JobStore, relay: Relay, clock: Clock): Transitions {
+  async function apply(ref: JobRef, on: JobEvent, by: Speaker, how: (job: Job) => Applied | Promise<Applied> = () => ({})): Promise<Job> {
+    return again(async () => {
+      const job = await present(store, ref, by);
+      const applied = await how(job);
+      const decision = decide(job, on, { ...applied.facts, ...(by.kind === 'operator' ? { actor: by.actor } : {}) });
+      if (decision.verdict !== 'go') throw refusal(job, on, decision);
+      const patch = { ...decision.patch, ...applied.patch, ...moverPatch(by) };
+      const change = changeOf({ job, on, by, decision, now: clock.now() }, patch, applied.detail ?? {});
+      const closes = isOver({ ...job, status: decision.to, cleanup: cleanupAfter(job, patch) });
+      await store.commit({
+        ...change, job, fence: by.kind === 'attempt' ? by.fence : null, claim: decision.claim, raiseFence: decision.raiseFence,
+        closes, enters: decision.enters, now: clock.now(),
+        ...(applied.rows === undefined ? {} : { rows: applied.rows }), ...(applied.tally === undefined ? {} : { tally: applied.tally }),
+      }); // prettier-ignore
+      await relay.relay(change.tasks);
+      return (await store.load(ref)) ?? job;
+    }, by);
+  }
+
+  async function settleRow(ref: JobRef, consumerId: string, by: Speaker, change: (row: Row, job: Job) => RowChange | null): Promise<Outcome | null> {
+    return again(async () => {
+      const job = await present(store, ref, by);
+      const before = await store.row(ref, consumerId);
+      if (before === null) throw new VelvetError('not_found', `no row ${consumerId}`, { detail: `The job has no consumer named ${consumerId}.` });
+      const changed = change(before, job);
+      if (changed === null) return null;
+      const phase = job.phase ?? 'distribute';
+      const now = clock.now();
+      const after = { ...changed.row, updated_at: now };
+      const closings = Object.entries(decideClosing(job)).map(([outcome, decision]) => {
+        const closing = changeOf({ job, on: 'rows_closed', by, decision, now }, { ...decision.patch }, { outcome });
+        return [outcome, { ...closing, fields: changeFields(job, { ...closing, enters: decision.enters, now }) }] as const;
+      });
+      const row = eventOf({ job, by, now }, changed.event, { to: job.status, detail: { ...changed.detail, row: publicRow(after) } });
+      const outcome = await store.writeRow({
+        job, before, after, delta: tallyDelta(statusIn(before, phase), statusIn(after, phase)), fence: by.kind === 'attempt' ? by.fence : null,
+        events: [{ ...row, consumer_id: consumerId }], tasks: changed.tasks ?? [],
+        fields: by.kind === 'operator' ? operatorFields(job, by.actor, now) : {},
+        closings: Object.fromEntries(closings),
+      }); // prettier-ignore
+      if (outcome === null) throw new VelvetError('stale_version', `row ${consumerId} moved in between`);
+      const closing = closings.find(([name]) => name === outcome)?.[1];
+      await relay.relay([...(changed.tasks ?? []), ...(closing?.tasks ?? [])]);
+      return outcome;
+    }, by);
+  }
+
+  return { apply, settleRow };
+}
+
+// A version that moved means: read again, decide again. An attempt whose own ground has moved is told by `present`.
+async function again<T>(attempt: () => Promise<T>, by: Speaker): Promise<T> {
+  for (let n = 1; ; n++) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!isVelvetError(error) || error.code !== 'stale_version' || n === REPEATS_MAX) throw error;
+      if (by.kind === 'attempt' && error.extra['ground'] === 'moved') throw error;
+    }
+  }
+}
+
+async function present(store: JobStore, ref: JobRef, by: Speaker): Promise<Job> {
+  const job = await store.load(ref);
+  if (job === null) throw new VelvetError('not_found', `no job ${ref.jobId}`, { detail: `${ref.credential} has no job ${ref.jobId}.` });
+  if (by.kind === 'attempt' && job.statusVersion !== by.statusVersion) {
+    throw new VelvetError('stale_version', `job ${ref.jobId} is at ${job.statusVersion}, not ${by.statusVersion}`, { extra: { ground: 'moved' } });
+  }
+  if (by.kind === 'operator' && by.version !== undefined && by.version !== job.version) {
+    throw new VelvetError('version_moved', 'version moved', {
+      detail: `The job is at version ${job.version}, not ${by.version}. Read it again, decide again, and send version ${job.version}.`,
+      extra: { version: job.version, status: job.status, allowed_actions: offeredActions(job) },
+    });
+  }
+  return job;
+}
+
+interface Moment {
+  readonly job: Job;
+  readonly by: Speaker;
+  readonly now: number;
+}
+
+function changeOf(at: Moment & { readonly on: JobEvent; readonly decision: Decision }, patch: JobPatch, detail: Readonly<Record<string, unknown>>): Change {
+  const { job, decision } = at;
+  return {
+    patch,
+    ...(decision.enters ? { status: decision.to } : {}),
+    events: [eventOf(at, at.on, { to: decision.to, detail })],
+    tasks: tasksOf(job, decision.effects, job.version + 1),
+  };
+}
+
+export function tasksOf(ref: JobRef, effects: readonly Effect[], version: number): readonly Task[] {
+  return effects.map((effect) => ({ effect, credential: ref.credential, env: ref.env, jobId: ref.jobId, version, kick: 0 }));
+}
+
+function eventOf(at: Moment, event: string, result: { to: Job['status']; detail: Readonly<Record<string, unknown>> }): AuditEvent {
+  return {
+    at: isoTime(at.now),
+    env: at.job.env,
+    job_id: at.job.jobId,
+    credential: at.job.credential,
+    operator_id: at.by.kind === 'operator' ? at.by.actor.operatorId : systemOperator,
+    from_state: at.job.status,
+    to_state: result.to,
+    event,
+    detail: result.detail,
+  };
+}
+
+function moverPatch(by: Speaker): JobPatch {
+  return by.kind === 'operator' ? { moved_by: by.actor.operatorId, moved_by_slack: by.actor.slackUserId } : {};
+}
+
+// An operator's step on a row counts as a version, so that another operator's `version` tells them that they did not see it.
+function operatorFields(job: Job, actor: Actor, now: number): Record<string, string> {
+  return encodePatch({ ...moverPatch({ kind: 'operator', actor, version: undefined }), updated_at: now, ...{ version: job.version + 1 } });
+}
+
+function cleanupAfter(job: Job, patch: JobPatch): Job['cleanup'] {
+  return patch.cleanup === undefined ? job.cleanup : (patch.cleanup as Job['cleanup']);
+}
+
+/** What a refusal of the table is to whoever asked. */
+export function refusal(job: Job, on: JobEvent, refused: Refusal): VelvetError {
+  const allowed = offeredActions(job);
+  const extra = { status: job.status, allowed_actions: allowed, ...(refused.verdict === 'refused' ? { missing: refused.guards } : {}) };
+  const options = allowed.length === 0 ? 'no action is open now' : `open now: ${allowed.join(', ')}`;
+  if (refused.verdict === 'no_such_transition' || refused.code === 'action_not_allowed') {
+    return new VelvetError('action_not_allowed', `${on} from ${job.status}`, { detail: `A job in status ${job.status} does not take '${on}'; ${options}.`, extra });
+  }
+  return new VelvetError(refused.code, `${on} refused: ${refused.guards.join(', ')}`, { extra });
+}

@@ -1,0 +1,170 @@
+// One worker family: its environment → what its handlers need → its queue. Each may run any number of times, in one process or many.
+import type { Redis } from 'ioredis';
+import type { Clock } from '../shared/lib/clock.ts';
+import type { DistributeEnv, EnvByFamily, HealthcheckEnv, NotifierEnv, StageEnv, ValueEnv } from '../shared/lib/env.ts';
+import { logfields, type Log } from '../shared/lib/log.ts';
+import { loadManifest } from '../shared/manifest/load.ts';
+import { createRelay } from '../shared/queue/enqueue.ts';
+import { openQueues } from '../shared/queue/queues.ts';
+import { createClaims } from '../shared/redis/claim.ts';
+import { createJobStore } from '../shared/redis/job-store.ts';
+import { createSystemStore, type WorkerFamily } from '../shared/redis/system-store.ts';
+import type { QueueName } from '../shared/rotation/effects.ts';
+import type { Times } from '../shared/times.ts';
+import { createTransitions } from '../shared/transition.ts';
+import { notify } from './notify/notifier.ts';
+import { createSlack } from './notify/slack.ts';
+import { startWorker, type Handlers } from './run.ts';
+import { unavailable } from './stages/availability.ts';
+import { cleanup } from './stages/cleanup.ts';
+import type { CoreDeps, StageDeps, ValueDeps } from './stages/deps.ts';
+import { openRows, startPhase } from './stages/fan-out.ts';
+import { mint } from './stages/mint.ts';
+import { probe } from './stages/probe.ts';
+import { push } from './stages/push.ts';
+import { readBack } from './stages/read-back.ts';
+import { checkRevoked, revoke } from './stages/revoke.ts';
+import { sweep } from './stages/sweep.ts';
+import { verify } from './stages/verify.ts';
+import { createAuthorities } from './vault/authorities.ts';
+import { fileVault } from './vault/file.ts';
+import { createValues } from './vault/values.ts';
+import { createHealthcheck } from './vendors/healthcheck.ts';
+import { createDoor, type Door } from './vendors/http.ts';
+import { createRegistry } from './vendors/registry.ts';
+
+/** The doors to the outside and what time is; the process passes in the real ones, a test its own. */
+export interface Surroundings {
+  readonly redis: Redis;
+  readonly fetch: typeof fetch;
+  readonly clock: Clock;
+  readonly times: Times;
+  readonly log: Log;
+}
+
+export interface RunningFamily {
+  readonly ready: Promise<unknown>;
+  stop(): Promise<void>;
+}
+
+const queueOfFamily: Readonly<Record<WorkerFamily, QueueName>> = { stage: 'stage', distribute: 'distribute', healthcheck: 'healthcheck', notifier: 'notify' };
+
+export function startFamily<F extends WorkerFamily>(family: F, env: EnvByFamily[F], around: Surroundings): RunningFamily {
+  const { redis, clock, times, log } = around;
+  const onError = (error: Error) => log.warn('queue connection failed', logfields(error));
+  const queues = openQueues(redis, onError);
+  const store = createJobStore(redis, times.idempotencyKeepMs);
+  const relay = createRelay(queues, store, (error, task) => log.warn('task stays on the outbox', { task: task.effect, job_id: task.jobId, ...logfields(error) }));
+  const core: CoreDeps = { store, relay, clock, times, claims: createClaims(redis, clock, times.leaseMs), transitions: createTransitions(store, relay, clock) };
+  const door = createDoor({ fetch: around.fetch, clock, times });
+  const { handlers, duties } = familyTable[family](env, { core, door, around });
+  const worker = startWorker({ queue: queueOfFamily[family], connection: redis, handlers, times, clock, log });
+  const system = createSystemStore(redis);
+  const stopDuties = repeat([{ everyMs: times.beatMs, does: () => system.beat(family, times.beatTtlMs) }, ...duties], log);
+  return {
+    ready: worker.ready,
+    async stop() {
+      await stopDuties();
+      await worker.stop();
+      await Promise.all(Object.values(queues).map((queue) => queue.close()));
+    },
+  };
+}
+
+interface Duty {
+  readonly everyMs: number;
+  readonly does: () => Promise<unknown>;
+}
+interface Parts {
+  readonly core: CoreDeps;
+  readonly door: Door;
+  readonly around: Surroundings;
+}
+type Family<E> = (env: E, parts: Parts) => { readonly handlers: Handlers; readonly duties: readonly Duty[] };
+
+const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
+  stage(env: StageEnv, parts) {
+    const { core, around } = parts;
+    const deps = stageDeps(env, parts);
+    const handlers: Handlers = {
+      enqueue_verify: verify(deps),
+      enqueue_mint: mint(deps),
+      enqueue_distribute: startPhase(core, 'distribute'),
+      enqueue_validate: startPhase(core, 'validate'),
+      open_rows: openRows(core),
+      enqueue_revoke: revoke(deps),
+      enqueue_revoke_check: checkRevoked(deps),
+      enqueue_cleanup: cleanup(deps),
+    };
+    const system = createSystemStore(around.redis);
+    const manifest = loadManifest(env.manifestPath, { allowLoopback: env.allowLoopback, velvetApp: env.velvetApp });
+    const never = new AbortController().signal;
+    const duties = [
+      { everyMs: core.times.sweepMs, does: () => sweep(core, around.log) },
+      { everyMs: core.times.availabilityMs, does: async () => system.setUnavailable(await unavailable(deps, manifest, env.appEnv, never)) },
+      { everyMs: core.times.beatMs, does: () => system.demandEpoch() },
+    ];
+    return { handlers, duties };
+  },
+
+  distribute(env: DistributeEnv, parts) {
+    const deps = { ...stageDeps(env, parts), healthcheck: createHealthcheck({ door: parts.door, times: parts.core.times }) };
+    return { handlers: { push_row: push(deps), read_back_row: readBack(deps) }, duties: [] };
+  },
+
+  healthcheck(env: HealthcheckEnv, parts) {
+    const healthcheck = createHealthcheck({ door: parts.door, times: parts.core.times, ...(env.probeKey === null ? {} : { probeKey: env.probeKey }) });
+    return { handlers: { probe_row: probe({ ...valueDeps(env, parts), healthcheck }) }, duties: [] };
+  },
+
+  notifier(env: NotifierEnv, { core, door }) {
+    const slack = env.slack && {
+      client: createSlack({ token: env.slack.token, apiUrl: env.slack.apiUrl, door, timeoutMs: core.times.slackMs }),
+      operatorChannel: env.slack.operatorChannel,
+    };
+    return { handlers: { notify: notify({ ...core, slack, publicUrl: env.publicUrl }) }, duties: [] };
+  },
+};
+
+function valueDeps(env: ValueEnv & { readonly appEnv: string }, { core, around }: Parts): ValueDeps {
+  const vault = fileVault({ dir: env.vault.dir, key: env.vault.key, folder: env.vault.folder, env: env.appEnv, clock: around.clock });
+  return { ...core, vault, fingerprintKey: env.fingerprintKey, values: createValues(vault, env.fingerprintKey) };
+}
+
+function stageDeps(env: DistributeEnv | StageEnv, parts: Parts): StageDeps {
+  const values = valueDeps(env, parts);
+  const registry = createRegistry({ door: parts.door, clock: parts.around.clock, herokuApiUrl: env.heroku.apiUrl });
+  return { ...values, registry, authorities: createAuthorities(values.vault, { HK_VELVET_BOOTSTRAP: env.heroku.bootstrap }) };
+}
+
+/** Does each duty now and then again after its pause, never twice at once; what fails is logged and tried again. */
+function repeat(duties: readonly Duty[], log: Log): () => Promise<void> {
+  const stopped = new AbortController();
+  const loops = duties.map(async ({ everyMs, does }) => {
+    while (!stopped.signal.aborted) {
+      try {
+        await does();
+      } catch (error) {
+        log.warn('a standing duty failed', logfields(error));
+      }
+      await pause(everyMs, stopped.signal);
+    }
+  });
+  return async () => {
+    stopped.abort();
+    await Promise.all(loops);
+  };
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const timer = setTimeout(done, ms);
+    signal.addEventListener('abort', done, { once: true });
+    function done(): void {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    }
+  });
+}

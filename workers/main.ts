@@ -1,0 +1,50 @@
+// A worker process: `node workers/main.ts <stage|distribute|healthcheck|notifier|all>`. SIGTERM: let go within 25 s.
+import { systemClock } from '../shared/lib/clock.ts';
+import { readEnv } from '../shared/lib/env.ts';
+import { createLog, logfields } from '../shared/lib/log.ts';
+import { connect, demandFit } from '../shared/redis/connection.ts';
+import { workerFamilies, type WorkerFamily } from '../shared/redis/system-store.ts';
+import { times } from '../shared/times.ts';
+import { startFamily } from './families.ts';
+
+const asked = process.argv[2] ?? '';
+const families = asked === 'all' ? workerFamilies : workerFamilies.filter((family) => family === asked);
+
+async function main(): Promise<void> {
+  if (families.length === 0) throw new Error(`say which family: ${workerFamilies.join(', ')} or all`);
+  const envs = families.map((family) => [family, readEnv(family)] as const);
+  const [, first] = envs[0] as (typeof envs)[number];
+  const log = createLog({ env: first.appEnv, family: asked });
+  const redis = connect(first.redis, 'working', times, (error) => log.warn('redis connection failed', logfields(error)));
+  await demandFit(redis, first.allowVolatileRedis);
+  const running = envs.map(([family, env]) => start(family, env));
+  await Promise.all(running.map((family) => family.ready));
+  log.info('ready', { pid: process.pid });
+
+  let stopping = false;
+  const stop = async (signal: string) => {
+    if (stopping) return;
+    stopping = true;
+    log.info('stopping', { signal });
+    await Promise.all(running.map((family) => family.stop()));
+    redis.disconnect();
+    log.info('stopped');
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      stop(signal).catch((error: unknown) => {
+        log.error('stopping failed', {}, { cause: error });
+        process.exit(1);
+      });
+    });
+  }
+
+  function start(family: WorkerFamily, env: (typeof envs)[number][1]) {
+    return startFamily(family, env as never, { redis, fetch: globalThis.fetch, clock: systemClock, times, log: createLog({ env: env.appEnv, family }) });
+  }
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.message : 'unknown failure'}\n`);
+  process.exit(1);
+});

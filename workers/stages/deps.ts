@@ -1,0 +1,90 @@
+// What a stage works with, and the few lines that every one of them begins with.
+import type { Clock } from '../../shared/lib/clock.ts';
+import { VelvetError, type ErrorCode } from '../../shared/lib/errors.ts';
+import type { Fence, Lease } from '../../shared/lib/lease.ts';
+import type { IssuerName } from '../../shared/manifest/vendors.ts';
+import type { Relay } from '../../shared/queue/enqueue.ts';
+import type { Claims } from '../../shared/redis/claim.ts';
+import type { JobStore } from '../../shared/redis/job-store.ts';
+import type { Task } from '../../shared/rotation/effects.ts';
+import type { Job, JobPatch } from '../../shared/rotation/job.ts';
+import type { Times } from '../../shared/times.ts';
+import type { Speaker, Transitions } from '../../shared/transition.ts';
+import type { TaskContext } from '../run.ts';
+import type { Authorities } from '../vault/authorities.ts';
+import type { Vault } from '../vault/contract.ts';
+import type { Values } from '../vault/values.ts';
+import type { Healthcheck, Issuer, VendorCall } from '../vendors/contract.ts';
+import type { Registry } from '../vendors/registry.ts';
+
+/** What every family has. */
+export interface CoreDeps {
+  readonly store: JobStore;
+  readonly claims: Claims;
+  readonly transitions: Transitions;
+  readonly relay: Relay;
+  readonly clock: Clock;
+  readonly times: Times;
+}
+
+/** What the families have that work with values. */
+export interface ValueDeps extends CoreDeps {
+  readonly vault: Vault;
+  readonly values: Values;
+  readonly fingerprintKey: Buffer;
+}
+
+export interface StageDeps extends ValueDeps {
+  readonly registry: Registry;
+  readonly authorities: Authorities;
+}
+
+export type DistributeDeps = StageDeps & { readonly healthcheck: Healthcheck };
+export type HealthcheckDeps = ValueDeps & { readonly healthcheck: Healthcheck };
+
+/** The job, where the task still speaks of its present status; null where it moved on, which ends the task quietly. */
+export async function presentJob(deps: CoreDeps, task: Task): Promise<Job | null> {
+  const job = await deps.store.load(task);
+  return job !== null && job.statusVersion === task.version ? job : null;
+}
+
+export function speaker(task: Task, context: TaskContext): Speaker {
+  return { kind: 'attempt', fence: context.fence, statusVersion: task.version };
+}
+
+export function issuerOf(deps: StageDeps, job: Job): Issuer {
+  return deps.registry.issuer(job.issuer as IssuerName);
+}
+
+/** Makes this attempt the one that may write, and says how long nothing may be changed yet, in milliseconds. */
+export async function begin(deps: StageDeps, job: Job, context: TaskContext): Promise<{ readonly fence: Fence; readonly waitMs: number }> {
+  const { fence, quietAfter } = await deps.claims.beginStep(job, issuerOf(deps, job).capabilities.lateMs);
+  context.fence = fence;
+  return { fence, waitMs: quietAfter - deps.clock.now() };
+}
+
+export function readCall(job: Job, fence: Fence, context: TaskContext): VendorCall {
+  return { jobId: job.jobId, fence, lease: null, signal: context.signal, repeat: false };
+}
+
+/**
+ * Makes one change under a lease of its own. Where its outcome is known, success or not, the lease is closed; where it is not,
+ * it stays open in the record, and whoever comes next waits until nothing of it can be applied any more.
+ */
+export async function underLease<T>(deps: StageDeps, job: Job, context: TaskContext, change: (call: VendorCall) => Promise<T>): Promise<T> {
+  const fence = context.fence;
+  if (fence === null) throw new VelvetError('invariant_broken', 'a change without a fence');
+  const lease: Lease = await deps.claims.openLease(job, fence);
+  try {
+    const result = await change({ ...readCall(job, fence, context), lease });
+    await deps.claims.closeLease(job, fence);
+    return result;
+  } catch (error) {
+    if (error instanceof VelvetError && error.retry !== 'reconcile') await deps.claims.closeLease(job, fence);
+    throw error;
+  }
+}
+
+export function errorPatch(deps: CoreDeps, error: { readonly code: ErrorCode; readonly detail: string }): JobPatch {
+  return { error: { code: error.code, detail: error.detail, at: deps.clock.now() } };
+}

@@ -1,0 +1,74 @@
+// minting: exactly one new token at the vendor, and its value in the vault before anybody is told. Law: intent first, look before repeating.
+import { VelvetError } from '../../shared/lib/errors.ts';
+import { isLowerFence, type Fence } from '../../shared/lib/lease.ts';
+import type { Job } from '../../shared/rotation/job.ts';
+import type { Handler, TaskContext } from '../run.ts';
+import { slots } from '../vault/contract.ts';
+import { begin, errorPatch, issuerOf, presentJob, readCall, speaker, underLease, type StageDeps } from './deps.ts';
+import { named } from './verify.ts';
+
+export function mint(deps: StageDeps): Handler {
+  return {
+    async run(task, context) {
+      const job = await presentJob(deps, task);
+      if (job === null) return 'done';
+      const { fence, waitMs } = await begin(deps, job, context);
+      // An earlier attempt may still be applied by the vendor; what it minted must be there to be found.
+      if (waitMs > 0) return { laterMs: waitMs };
+      const issuer = issuerOf(deps, job);
+      const authority = await deps.authorities.read(job.authority);
+      await named(job, () => removeEarlierAttempts(deps, job, context));
+      await keepPrevious(deps, job, context);
+      const { handle, secret } = await named(job, () => underLease(deps, job, context, (call) => issuer.mint(call, authority)));
+      const slot = slots.pending(job.credential, fence);
+      await underLease(deps, job, context, (call) => deps.vault.write(call, slot, secret));
+      const fingerprint = secret.fingerprint(deps.fingerprintKey);
+      // If this commit is refused or lost, the token carries this job's label: whoever comes next finds and revokes it.
+      await deps.transitions.apply(task, 'mint_succeeded', speaker(task, context), () => ({
+        patch: { new_auth_id: handle.id, new_fingerprint: fingerprint, minted_fence: fence, vault_ref: deps.vault.ref(slot), error: null },
+        detail: { new_auth_id: handle.id, label: handle.label, vault_ref: deps.vault.ref(slot) },
+      }));
+      context.log.info('minted', { old_auth_id: job.oldAuthId, new_auth_id: handle.id, vault_ref: deps.vault.ref(slot) });
+      return 'done';
+    },
+
+    async failed(task, error, context) {
+      const detail = { code: error.code, reason: error.detail };
+      await deps.transitions.apply(task, 'mint_failed', speaker(task, context), () => ({ patch: errorPatch(deps, error), detail }));
+    },
+  };
+}
+
+/** Revokes what lower fences of this job minted, and empties their slots. A later attempt's token is never among them. */
+async function removeEarlierAttempts(deps: StageDeps, job: Job, context: TaskContext): Promise<void> {
+  const fence = context.fence ?? '';
+  const issuer = issuerOf(deps, job);
+  const authority = await deps.authorities.read(job.authority);
+  for (const handle of await issuer.listMinted(readCall(job, fence, context), authority)) {
+    if (!isLowerFence(fenceOf(handle.label), fence)) continue;
+    await underLease(deps, job, context, (call) => issuer.revoke(call, authority, handle));
+    context.log.warn('revoked what an earlier attempt had minted', { auth_id: handle.id });
+  }
+  const prefix = slots.pendingPrefix(job.credential);
+  for (const slot of await deps.vault.list(prefix)) {
+    if (isLowerFence(slot.slice(prefix.length), fence)) await underLease(deps, job, context, (call) => deps.vault.remove(call, slot));
+  }
+}
+
+/** `velvet:<job>:<fence>` */
+function fenceOf(label: string): Fence {
+  return label.split(':')[2] ?? '';
+}
+
+/** Before the vendor is called the value to go back to lies in a slot of its own, which nothing ever replaces. */
+async function keepPrevious(deps: StageDeps, job: Job, context: TaskContext): Promise<void> {
+  if (job.currentState !== 'alive') return;
+  const slot = slots.previous(job.credential, job.jobId);
+  const kept = await deps.vault.read(slot);
+  const current = kept ?? (await deps.vault.read(slots.current(job.credential)));
+  if (current === null || current.fingerprint(deps.fingerprintKey) !== job.oldFingerprint) {
+    const detail = `The vault's value of ${job.credential} is not the one that was verified. Somebody changed it: abort the job and start again.`;
+    throw new VelvetError('invariant_broken', 'the current value changed since verify', { detail });
+  }
+  if (kept === null) await underLease(deps, job, context, (call) => deps.vault.create(call, slot, current));
+}

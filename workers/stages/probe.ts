@@ -1,0 +1,118 @@
+// validating and the second proof, one row: ask the consumer what it runs on. Law: a success status alone proves nothing.
+import { randomBytes } from 'node:crypto';
+import { VelvetError } from '../../shared/lib/errors.ts';
+import type { Secret } from '../../shared/lib/secret.ts';
+import type { Task } from '../../shared/rotation/effects.ts';
+import type { Job } from '../../shared/rotation/job.ts';
+import type { Grade, Row } from '../../shared/rotation/rows.ts';
+import { tasksOf } from '../../shared/transition.ts';
+import type { Handler, TaskContext, Verdict } from '../run.ts';
+import type { ProbeResult, VendorCall } from '../vendors/contract.ts';
+import type { HealthcheckDeps } from './deps.ts';
+import { endRow, failRow, fingerprintDetail, noteRow, presentRow, type OpenRow } from './row.ts';
+
+export function probe(deps: HealthcheckDeps): Handler {
+  return {
+    async run(task, context) {
+      const open = await presentRow(deps, task);
+      if (open === null) return 'done';
+      const { job, row } = open;
+      const endpoint = row.pinned.healthcheck_endpoint;
+      if (endpoint === null) throw new VelvetError('invariant_broken', `${row.consumer_id} has no endpoint to probe`);
+      const values = { next: await deps.values.next(job), previous: await deps.values.previous(job) };
+      const nonce = randomBytes(24).toString('base64url');
+      const begunAt = deps.clock.now();
+      const call: VendorCall = { jobId: job.jobId, fence: task.fence ?? '', lease: null, signal: context.signal, repeat: false };
+      const result = await deps.healthcheck.probe(call, { healthcheck_endpoint: endpoint }, nonce);
+      const seen = judge({ row, result, nonce, begunAt, values });
+      if (seen.proven !== null) {
+        await prove(deps, task, { grade: seen.proven, result, begunAt });
+        context.log.info('proven', { proof: seen.proven, http_status: result.httpStatus });
+        return 'done';
+      }
+      return notYet(deps, task, open, { seen, result, begunAt, context });
+    },
+    failed: (task, error) => failRow(deps, task, error),
+  };
+}
+
+interface Seen {
+  readonly proven: Grade | null;
+  /** What the consumer showed to hold, where it showed it. */
+  readonly holds: Row['holds'];
+  /** Why it is not proven (yet), should the time run out now. */
+  readonly problem: 'consumer_on_old_value' | 'consumer_on_other_value' | 'consumer_unauthorized' | 'consumer_unhealthy' | 'consumer_not_restarted' | 'consumer_not_proven' | null;
+}
+
+interface Sight {
+  readonly row: Row;
+  readonly result: ProbeResult;
+  readonly nonce: string;
+  readonly begunAt: number;
+  readonly values: { readonly next: Secret; readonly previous: Secret | null };
+}
+
+/** What one answer proves. A wrong proof outweighs everything else that agrees. */
+export function judge({ row, result, nonce, begunAt, values }: Sight): Seen {
+  if (result.proof !== null) {
+    if (result.proof === values.next.proof(nonce)) return { proven: 'possession', holds: 'new', problem: null };
+    const old = values.previous !== null && result.proof === values.previous.proof(nonce);
+    return { proven: null, holds: old ? 'old' : 'other', problem: old ? 'consumer_on_old_value' : 'consumer_on_other_value' };
+  }
+  if (result.class === 'unauthorized') return { proven: null, holds: 'unknown', problem: 'consumer_unauthorized' };
+  if (result.httpStatus !== row.pinned.healthcheck_success_status) return { proven: null, holds: 'unknown', problem: 'consumer_unhealthy' };
+  if (row.pinned.proof === 'possession') return { proven: null, holds: 'unknown', problem: 'consumer_not_proven' };
+  if (row.read_back_at === null || row.effective_at === null) return { proven: null, holds: 'unknown', problem: 'consumer_not_restarted' };
+  // The probe must have begun when no process of before the write could answer it any more.
+  const late = begunAt >= row.effective_at + row.pinned.healthcheck_after * 1000 && begunAt >= row.read_back_at;
+  return late ? { proven: 'read_back', holds: 'new', problem: null } : { proven: null, holds: 'unknown', problem: 'consumer_not_proven' };
+}
+
+async function prove(deps: HealthcheckDeps, task: Task, { grade, result, begunAt }: { grade: Grade; result: ProbeResult; begunAt: number }): Promise<void> {
+  await endRow(deps, task, 'succeed', (row, job) => ({
+    row: { ...row, proof: grade, proven_at: begunAt, holds: 'new', error: null, attempts: row.attempts + 1, probe: { class: result.class, http_status: result.httpStatus, begun_at: begunAt } },
+    event: 'row_proven',
+    detail: { proof: grade, ...fingerprintDetail(job) },
+  }));
+}
+
+/** A consumer in the middle of its restart is asked again until the time is up; what it showed is kept, and the first success orders the read-back. */
+async function notYet(
+  deps: HealthcheckDeps,
+  task: Task,
+  { job, row, phase }: OpenRow,
+  { seen, result, begunAt, context }: { seen: Seen; result: ProbeResult; begunAt: number; context: TaskContext },
+): Promise<Verdict> {
+  const limitMs = phase === 'prove' ? deps.times.proveAgainForMs : deps.times.proveForMs + row.pinned.healthcheck_after * 1000;
+  const over = deps.clock.now() - (row.opened_at ?? 0) > limitMs;
+  const said = { class: result.class, http_status: result.httpStatus, begun_at: begunAt };
+  // Before the revoke a wrong proof ends it at once: waiting could only talk a consumer into being called safe.
+  if (over || (phase === 'prove' && seen.holds !== 'unknown')) {
+    await failRow(deps, task, problemOf(job, row, seen, result), seen.holds === 'unknown' ? undefined : seen.holds);
+    context.log.warn('not proven', { code: seen.problem, http_status: result.httpStatus, holds: seen.holds });
+    return 'done';
+  }
+  const first = row.probe?.class !== said.class || row.probe.http_status !== said.http_status || (seen.holds !== 'unknown' && seen.holds !== row.holds);
+  const wantsReadBack = seen.problem === 'consumer_not_restarted' && row.probe?.class !== 'ok';
+  if (first || wantsReadBack) {
+    const tasks = wantsReadBack ? tasksOf(job, ['read_back_row'], task.version).map((t) => ({ ...t, kick: task.kick, fence: task.fence ?? '', consumerId: row.consumer_id })) : [];
+    await noteRow(deps, task, 'probed', (before) => ({ ...before, attempts: before.attempts + 1, probe: said, holds: seen.holds === 'unknown' ? before.holds : seen.holds }), tasks);
+  }
+  return { laterMs: deps.times.provePollMs };
+}
+
+function problemOf(job: Job, row: Row, seen: Seen, result: ProbeResult): VelvetError {
+  const code = seen.problem ?? 'consumer_not_proven';
+  const who = row.consumer_id;
+  const answered = result.httpStatus === null ? 'did not answer' : `answered ${result.httpStatus}`;
+  // oxfmt-ignore
+  const details = {
+    consumer_on_old_value:   `${who} answered the challenge with the old token: it does not run on the new one, whatever its configuration says. Restart it, then retry the row.`,
+    consumer_on_other_value: `${who} answered the challenge with a token that is neither the old nor the new one. Find where that copy comes from, mend it, then retry the row.`,
+    consumer_unauthorized:   `${who} ${answered}: its vendor refuses the token that it runs on. Look at which value it reads, then retry the row.`,
+    consumer_unhealthy:      `${who} ${answered} where ${row.pinned.healthcheck_success_status} means success. Look at its logs, then retry the row.`,
+    consumer_not_restarted:  `${who} answers with success, but its processes were not all seen to run on the new value${row.error === null ? '' : ` (${row.error.detail})`}. Restart it, then retry the row.`,
+    consumer_not_proven:     `${who} ${answered}, but nothing tells which value it runs on. Verify by hand and send confirm_consumer with a note, or let its health endpoint answer the challenge.`,
+  } as const;
+  return new VelvetError(code, `${who} is not proven for job ${job.jobId}`, { detail: details[code] });
+}

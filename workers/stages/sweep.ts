@@ -1,0 +1,64 @@
+// The rescuer: relays what was decided and not queued, and orders the work of silent jobs once more. Several may sweep at once.
+import { kindOf, type Job } from '../../shared/rotation/job.ts';
+import { taskId, type Effect, type Task } from '../../shared/rotation/effects.ts';
+import { statusIn } from '../../shared/rotation/rows.ts';
+import { logfields, type Log } from '../../shared/lib/log.ts';
+import type { CoreDeps } from './deps.ts';
+
+export interface SweepReport {
+  readonly relayed: number;
+  readonly kicked: number;
+}
+
+/** One round over every credential that ever had a job. What fails for one credential does not hold up the others. */
+export async function sweep(deps: CoreDeps, log: Log): Promise<SweepReport> {
+  let [relayed, kicked] = [0, 0];
+  for (const { credential, env } of await deps.store.credentials()) {
+    try {
+      const tasks = await deps.store.outbox(credential, env);
+      await deps.relay.relay(tasks);
+      relayed += tasks.length;
+      for (const job of await deps.store.openJobs(credential, env)) {
+        if (await rescued(deps, job)) {
+          kicked += 1;
+          log.warn('silent job kicked', { job_id: job.jobId, credential, status: job.status, task: job.resume, kick: job.kick + 1 });
+        }
+      }
+    } catch (error) {
+      log.error('sweep of one credential failed', { credential, ...logfields(error) }, { cause: error });
+    }
+  }
+  return { relayed, kicked };
+}
+
+async function rescued(deps: CoreDeps, job: Job): Promise<boolean> {
+  if (kindOf(job) !== 'automatic' || job.resume === null) return false;
+  const quietMs = job.status === 'aborted' && job.error !== null ? deps.times.cleanupRetryMs : deps.times.silentMs;
+  if (deps.clock.now() - job.updatedAt < quietMs) return false;
+  const own = taskOf(job, job.resume);
+  if ((await someAlive(deps, job, [own])).size > 0) return false;
+  if (job.phase !== null && job.tally.open > 0 && (await everyOpenRowHasATask(deps, job))) return false;
+  const next = { ...own, kick: job.kick + 1 };
+  if (!(await deps.store.kick(job, next))) return false;
+  await deps.relay.relay([next]);
+  return true;
+}
+
+async function everyOpenRowHasATask(deps: CoreDeps, job: Job): Promise<boolean> {
+  const phase = job.phase ?? 'distribute';
+  const rows = (await deps.store.rows(job)).filter((row) => statusIn(row, phase) === 'in_progress');
+  const effect: Effect = phase === 'distribute' ? 'push_row' : 'probe_row';
+  const tasks = rows.map((row) => ({ ...taskOf(job, effect), consumerId: row.consumer_id }));
+  return (await someAlive(deps, job, tasks)).size === rows.length;
+}
+
+/** Of these tasks (of kick 0) those that live under this kick or an earlier one, by the id of kick 0. */
+async function someAlive(deps: CoreDeps, job: Job, tasks: readonly Task[]): Promise<ReadonlySet<string>> {
+  const kicks = Array.from({ length: job.kick + 1 }, (_, kick) => kick);
+  const alive = await deps.relay.alive(tasks.flatMap((task) => kicks.map((kick) => ({ ...task, kick }))));
+  return new Set(tasks.filter((task) => kicks.some((kick) => alive.has(taskId({ ...task, kick })))).map(taskId));
+}
+
+function taskOf(job: Job, effect: Effect): Task {
+  return { effect, credential: job.credential, env: job.env, jobId: job.jobId, version: job.statusVersion, kick: 0 };
+}

@@ -1,0 +1,45 @@
+// The values of one job, read from the vault once per process and phase. Law: a value that is not the recorded one is not used.
+import { VelvetError } from '../../shared/lib/errors.ts';
+import { shortFingerprint, type Secret } from '../../shared/lib/secret.ts';
+import type { Job } from '../../shared/rotation/job.ts';
+import { slots, type Vault } from './contract.ts';
+
+export interface Values {
+  /** The new value. Throws `invariant_broken` where the slot is empty or holds another than the job recorded. */
+  next(job: Job): Promise<Secret>;
+  /** The value before this job, or null where it was dead or never there. */
+  previous(job: Job): Promise<Secret | null>;
+}
+
+/** Enough for every job that moves at once in one process; the oldest goes first. */
+const KEPT = 64;
+
+export function createValues(vault: Vault, fingerprintKey: Buffer): Values {
+  const kept = new Map<string, Secret>();
+
+  async function read(slot: string, fingerprint: string | null, job: Job): Promise<Secret | null> {
+    const key = `${slot} ${job.statusVersion}`;
+    const known = kept.get(key);
+    if (known !== undefined) return known;
+    const secret = await vault.read(slot);
+    if (secret === null) return null;
+    if (secret.fingerprint(fingerprintKey) !== fingerprint) {
+      const detail = `${vault.ref(slot)} does not hold the value that the job recorded (${shortFingerprint(fingerprint ?? 'none')}). Somebody changed it: abort the job.`;
+      throw new VelvetError('invariant_broken', `${slot} holds another value`, { detail });
+    }
+    kept.set(key, secret);
+    const [oldest] = kept.keys();
+    if (kept.size > KEPT && oldest !== undefined) kept.delete(oldest);
+    return secret;
+  }
+
+  return {
+    async next(job) {
+      const slot = slots.pending(job.credential, job.mintedFence ?? 'none');
+      const secret = job.mintedFence === null ? null : await read(slot, job.newFingerprint, job);
+      if (secret === null) throw new VelvetError('invariant_broken', `${slot} is empty`, { detail: `${vault.ref(slot)} is empty: abort the job.` });
+      return secret;
+    },
+    previous: (job) => read(slots.previous(job.credential, job.jobId), job.oldFingerprint, job),
+  };
+}

@@ -1,0 +1,126 @@
+// What the code of one vendor promises to the stages. Law: a handler knows neither queue nor status; it never retries, sleeps or logs.
+import type { Fence, Lease } from '../../shared/lib/lease.ts';
+import type { Secret } from '../../shared/lib/secret.ts';
+import type { IssuerName } from '../../shared/manifest/vendors.ts';
+import type { Target, UpdateMethod } from '../../shared/manifest/schema.ts';
+
+/** One call into a handler. Reads need no lease; a change without one is refused by the HTTP door before anything is sent. */
+export interface VendorCall {
+  readonly jobId: string;
+  readonly fence: Fence;
+  readonly lease: Lease | null;
+  readonly signal: AbortSignal;
+  /** True where an earlier attempt of the same change may have been applied: look before writing. */
+  readonly repeat: boolean;
+}
+
+/** The vendor's own name for one issued token. Safe to store, log and show. */
+export interface Handle {
+  readonly id: string;
+  readonly label: string;
+}
+
+export interface VerifyResult {
+  /** `dead` only on the vendor's own 401 for this token; every other failure throws. */
+  readonly current: 'alive' | 'dead' | 'absent';
+  /** The current token's handle, where the vendor names it. */
+  readonly handle: Handle | null;
+  /** Whether the authority may mint; where not, `mayMintReason` says what is missing. */
+  readonly mayMint: boolean;
+  readonly mayMintReason: string | null;
+}
+
+export interface IssuerCapabilities {
+  readonly mint: 'api' | 'operator';
+  readonly revoke: 'api' | 'operator';
+  readonly findLeftovers: 'label' | 'snapshot' | 'none';
+  readonly overlap: 'both_live' | 'replaces';
+  /** How long after a lost answer the vendor may still apply a change, in milliseconds. */
+  readonly lateMs: number;
+}
+
+export interface Issuer {
+  readonly vendor: IssuerName;
+  readonly capabilities: IssuerCapabilities;
+
+  /**
+   * Says, separately, whether `current` still authenticates (and its handle) and whether `authority` may mint. Changes
+   * nothing. Throws `authority_invalid` where the vendor answers 401 to the authority, `vendor_*` for all else.
+   */
+  verify(call: VendorCall, current: Secret | null, authority: Secret): Promise<VerifyResult>;
+
+  /** Creates exactly one credential labelled `velvet:<jobId>:<fence>`. One request; throws `vendor_no_answer` if it may have. */
+  mint(call: VendorCall, authority: Secret): Promise<{ readonly handle: Handle; readonly secret: Secret }>;
+
+  /** Every live credential that this job minted, whichever attempt. Never another job's. */
+  listMinted(call: VendorCall, authority: Secret): Promise<readonly Handle[]>;
+
+  /** Whether the credential is gone. Changes nothing. */
+  isGone(call: VendorCall, authority: Secret, handle: Handle | null, old: Secret | null): Promise<'gone' | 'still_there' | 'cannot_tell'>;
+
+  /** Ends one credential. Already gone is success. */
+  revoke(call: VendorCall, authority: Secret, handle: Handle): Promise<'revoked' | 'already_gone'>;
+}
+
+/** What a push left behind for later questions; opaque to the stages, safe to store. */
+export interface PushReceipt {
+  readonly version: string;
+}
+
+/** The values a destination may be compared with. The comparison happens inside the handler, so that no value leaves it. */
+export interface KnownValues {
+  readonly next: Secret | null;
+  readonly previous: Secret | null;
+}
+
+export interface Evidence {
+  readonly holds: 'new' | 'old' | 'other' | 'unknown';
+  /** Whether everything that runs there runs on what it holds. `unknown` where the destination cannot tell. */
+  readonly effect: 'running' | 'not_yet' | 'failed' | 'unknown';
+  /** In words, without any value: "release v12 is current; web.1 is still on v11". */
+  readonly detail: string;
+}
+
+export interface DestinationCapabilities {
+  readonly readBack: 'value' | 'timestamp' | 'none';
+  /** Whether a push makes the place where it does not exist yet. */
+  readonly creates: boolean;
+  readonly lateMs: number;
+}
+
+export interface Destination {
+  readonly method: UpdateMethod;
+  readonly capabilities: DestinationCapabilities;
+
+  /** Makes the target hold `secret`. The same value twice is success and changes nothing else at the target. */
+  push(call: VendorCall, target: Target, authority: Secret, secret: Secret): Promise<PushReceipt>;
+
+  /** Whether that push has taken effect. The stage asks again later; a handler never waits. */
+  settled(call: VendorCall, target: Target, authority: Secret, receipt: PushReceipt): Promise<'yes' | 'not_yet' | 'failed'>;
+
+  /** What the target holds now and whether it runs on it. Changes nothing. */
+  readBack(call: VendorCall, target: Target, authority: Secret, known: KnownValues, receipt: PushReceipt | null): Promise<Evidence>;
+}
+
+/** The consumer row as a probe sees it. */
+export interface ProbeTarget {
+  readonly healthcheck_endpoint: string;
+}
+
+/**
+ * What a consumer answered: ok (2xx) · redirect (3xx, never followed) · unauthorized (401) · forbidden (403) ·
+ * edge (a refusal in HTML, from a proxy) · erroring (any other status) · unreachable (no answer in time).
+ */
+export type ProbeClass = 'ok' | 'redirect' | 'unauthorized' | 'forbidden' | 'edge' | 'erroring' | 'unreachable';
+
+export interface ProbeResult {
+  readonly class: ProbeClass;
+  readonly httpStatus: number | null;
+  /** The `v1=` part of `Velvet-Proof`, where the consumer answered the challenge. Not secret. */
+  readonly proof: string | null;
+}
+
+export interface Healthcheck {
+  /** Asks the consumer itself, with `Velvet-Challenge: <nonce>`. Reports what was seen, never whether that is good. Never throws for what the consumer did. */
+  probe(call: VendorCall, target: ProbeTarget, nonce: string): Promise<ProbeResult>;
+}

@@ -8,7 +8,14 @@ import { changeFields, type Change, type JobStore } from './redis/job-store.ts';
 import { offeredActions } from './rotation/carried-out.ts';
 import type { Effect, JobRef, Task } from './rotation/effects.ts';
 import { encodePatch, isOver, type Actor, type Job, type JobPatch } from './rotation/job.ts';
-import { decide, decideClosing, type Decision, type Facts, type JobEvent, type Refusal } from './rotation/machine.ts';
+import {
+  decide,
+  decideClosing,
+  type Decision,
+  type Facts,
+  type JobEvent,
+  type Refusal,
+} from './rotation/machine.ts';
 import { publicRow, statusIn, tallyDelta, type Outcome, type Row, type Tally } from './rotation/rows.ts';
 
 /** Who speaks: an operator, held back by the version; or an attempt of a task, held back by status_version and fence. */
@@ -37,18 +44,31 @@ export interface Transitions {
   /** Throws `action_not_allowed`, the code of the guard that refused, `version_moved`, `claimed`, or `stale_*` to an attempt. */
   apply(ref: JobRef, on: JobEvent, by: Speaker, how?: (job: Job) => Applied | Promise<Applied>): Promise<Job>;
   /** Writes one row as the caller says from what it reads, and moves the job where that closes the phase. Null: left alone. */
-  settleRow(ref: JobRef, consumerId: string, by: Speaker, change: (row: Row, job: Job) => RowChange | null): Promise<Outcome | null>;
+  settleRow(
+    ref: JobRef,
+    consumerId: string,
+    by: Speaker,
+    change: (row: Row, job: Job) => RowChange | null,
+  ): Promise<Outcome | null>;
 }
 
 /** Two people or two row tasks meet now and then; twenty times in a row is a fault. */
 const REPEATS_MAX = 20;
 
 export function createTransitions(store: JobStore, relay: Relay, clock: Clock): Transitions {
-  async function apply(ref: JobRef, on: JobEvent, by: Speaker, how: (job: Job) => Applied | Promise<Applied> = () => ({})): Promise<Job> {
+  async function apply(
+    ref: JobRef,
+    on: JobEvent,
+    by: Speaker,
+    how: (job: Job) => Applied | Promise<Applied> = () => ({}),
+  ): Promise<Job> {
     return again(async () => {
       const job = await present(store, ref, by);
       const applied = await how(job);
-      const decision = decide(job, on, { ...applied.facts, ...(by.kind === 'operator' ? { actor: by.actor } : {}) });
+      const decision = decide(job, on, {
+        ...applied.facts,
+        ...(by.kind === 'operator' ? { actor: by.actor } : {}),
+      });
       if (decision.verdict !== 'go') throw refusal(job, on, decision);
       const patch = { ...decision.patch, ...applied.patch, ...moverPatch(by) };
       const change = changeOf({ job, on, by, decision, now: clock.now() }, patch, applied.detail ?? {});
@@ -63,21 +83,39 @@ export function createTransitions(store: JobStore, relay: Relay, clock: Clock): 
     }, by);
   }
 
-  async function settleRow(ref: JobRef, consumerId: string, by: Speaker, change: (row: Row, job: Job) => RowChange | null): Promise<Outcome | null> {
+  async function settleRow(
+    ref: JobRef,
+    consumerId: string,
+    by: Speaker,
+    change: (row: Row, job: Job) => RowChange | null,
+  ): Promise<Outcome | null> {
     return again(async () => {
       const job = await present(store, ref, by);
       const before = await store.row(ref, consumerId);
-      if (before === null) throw new VelvetError('not_found', `no row ${consumerId}`, { detail: `The job has no consumer named ${consumerId}.` });
+      if (before === null)
+        throw new VelvetError('not_found', `no row ${consumerId}`, {
+          detail: `The job has no consumer named ${consumerId}.`,
+        });
       const changed = change(before, job);
       if (changed === null) return null;
       const phase = job.phase ?? 'distribute';
       const now = clock.now();
       const after = { ...changed.row, updated_at: now };
       const closings = Object.entries(decideClosing(job)).map(([outcome, decision]) => {
-        const closing = changeOf({ job, on: 'rows_closed', by, decision, now }, { ...decision.patch }, { outcome });
-        return [outcome, { ...closing, fields: changeFields(job, { ...closing, enters: decision.enters, now }) }] as const;
+        const closing = changeOf(
+          { job, on: 'rows_closed', by, decision, now },
+          { ...decision.patch },
+          { outcome },
+        );
+        return [
+          outcome,
+          { ...closing, fields: changeFields(job, { ...closing, enters: decision.enters, now }) },
+        ] as const;
       });
-      const row = eventOf({ job, by, now }, changed.event, { to: job.status, detail: { ...changed.detail, row: publicRow(after) } });
+      const row = eventOf({ job, by, now }, changed.event, {
+        to: job.status,
+        detail: { ...changed.detail, row: publicRow(after) },
+      });
       const outcome = await store.writeRow({
         job, before, after, delta: tallyDelta(statusIn(before, phase), statusIn(after, phase)), fence: by.kind === 'attempt' ? by.fence : null,
         events: [{ ...row, consumer_id: consumerId }], tasks: changed.tasks ?? [],
@@ -108,9 +146,16 @@ async function again<T>(attempt: () => Promise<T>, by: Speaker): Promise<T> {
 
 async function present(store: JobStore, ref: JobRef, by: Speaker): Promise<Job> {
   const job = await store.load(ref);
-  if (job === null) throw new VelvetError('not_found', `no job ${ref.jobId}`, { detail: `${ref.credential} has no job ${ref.jobId}.` });
+  if (job === null)
+    throw new VelvetError('not_found', `no job ${ref.jobId}`, {
+      detail: `${ref.credential} has no job ${ref.jobId}.`,
+    });
   if (by.kind === 'attempt' && job.statusVersion !== by.statusVersion) {
-    throw new VelvetError('stale_version', `job ${ref.jobId} is at ${job.statusVersion}, not ${by.statusVersion}`, { extra: { ground: 'moved' } });
+    throw new VelvetError(
+      'stale_version',
+      `job ${ref.jobId} is at ${job.statusVersion}, not ${by.statusVersion}`,
+      { extra: { ground: 'moved' } },
+    );
   }
   if (by.kind === 'operator' && by.version !== undefined && by.version !== job.version) {
     throw new VelvetError('version_moved', 'version moved', {
@@ -127,7 +172,11 @@ interface Moment {
   readonly now: number;
 }
 
-function changeOf(at: Moment & { readonly on: JobEvent; readonly decision: Decision }, patch: JobPatch, detail: Readonly<Record<string, unknown>>): Change {
+function changeOf(
+  at: Moment & { readonly on: JobEvent; readonly decision: Decision },
+  patch: JobPatch,
+  detail: Readonly<Record<string, unknown>>,
+): Change {
   const { job, decision } = at;
   return {
     patch,
@@ -138,10 +187,21 @@ function changeOf(at: Moment & { readonly on: JobEvent; readonly decision: Decis
 }
 
 export function tasksOf(ref: JobRef, effects: readonly Effect[], version: number): readonly Task[] {
-  return effects.map((effect) => ({ effect, credential: ref.credential, env: ref.env, jobId: ref.jobId, version, kick: 0 }));
+  return effects.map((effect) => ({
+    effect,
+    credential: ref.credential,
+    env: ref.env,
+    jobId: ref.jobId,
+    version,
+    kick: 0,
+  }));
 }
 
-function eventOf(at: Moment, event: string, result: { to: Job['status']; detail: Readonly<Record<string, unknown>> }): AuditEvent {
+function eventOf(
+  at: Moment,
+  event: string,
+  result: { to: Job['status']; detail: Readonly<Record<string, unknown>> },
+): AuditEvent {
   return {
     at: isoTime(at.now),
     env: at.job.env,
@@ -156,12 +216,18 @@ function eventOf(at: Moment, event: string, result: { to: Job['status']; detail:
 }
 
 function moverPatch(by: Speaker): JobPatch {
-  return by.kind === 'operator' ? { moved_by: by.actor.operatorId, moved_by_slack: by.actor.slackUserId } : {};
+  return by.kind === 'operator'
+    ? { moved_by: by.actor.operatorId, moved_by_slack: by.actor.slackUserId }
+    : {};
 }
 
 // An operator's step on a row counts as a version, so that another operator's `version` tells them that they did not see it.
 function operatorFields(job: Job, actor: Actor, now: number): Record<string, string> {
-  return encodePatch({ ...moverPatch({ kind: 'operator', actor, version: undefined }), updated_at: now, ...{ version: job.version + 1 } });
+  return encodePatch({
+    ...moverPatch({ kind: 'operator', actor, version: undefined }),
+    updated_at: now,
+    ...{ version: job.version + 1 },
+  });
 }
 
 function cleanupAfter(job: Job, patch: JobPatch): Job['cleanup'] {
@@ -171,10 +237,17 @@ function cleanupAfter(job: Job, patch: JobPatch): Job['cleanup'] {
 /** What a refusal of the table is to whoever asked. */
 export function refusal(job: Job, on: JobEvent, refused: Refusal): VelvetError {
   const allowed = offeredActions(job);
-  const extra = { status: job.status, allowed_actions: allowed, ...(refused.verdict === 'refused' ? { missing: refused.guards } : {}) };
+  const extra = {
+    status: job.status,
+    allowed_actions: allowed,
+    ...(refused.verdict === 'refused' ? { missing: refused.guards } : {}),
+  };
   const options = allowed.length === 0 ? 'no action is open now' : `open now: ${allowed.join(', ')}`;
   if (refused.verdict === 'no_such_transition' || refused.code === 'action_not_allowed') {
-    return new VelvetError('action_not_allowed', `${on} from ${job.status}`, { detail: `A job in status ${job.status} does not take '${on}'; ${options}.`, extra });
+    return new VelvetError('action_not_allowed', `${on} from ${job.status}`, {
+      detail: `A job in status ${job.status} does not take '${on}'; ${options}.`,
+      extra,
+    });
   }
   return new VelvetError(refused.code, `${on} refused: ${refused.guards.join(', ')}`, { extra });
 }

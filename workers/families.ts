@@ -1,7 +1,14 @@
 // One worker family: its environment → what its handlers need → its queue. Each may run any number of times, in one process or many.
 import type { Redis } from 'ioredis';
 import type { Clock } from '../shared/lib/clock.ts';
-import type { DistributeEnv, EnvByFamily, HealthcheckEnv, NotifierEnv, StageEnv, ValueEnv } from '../shared/lib/env.ts';
+import type {
+  DistributeEnv,
+  EnvByFamily,
+  HealthcheckEnv,
+  NotifierEnv,
+  StageEnv,
+  ValueEnv,
+} from '../shared/lib/env.ts';
 import { logfields, type Log } from '../shared/lib/log.ts';
 import { loadManifest } from '../shared/manifest/load.ts';
 import { createRelay } from '../shared/queue/enqueue.ts';
@@ -47,20 +54,48 @@ export interface RunningFamily {
   stop(): Promise<void>;
 }
 
-const queueOfFamily: Readonly<Record<WorkerFamily, QueueName>> = { stage: 'stage', distribute: 'distribute', healthcheck: 'healthcheck', notifier: 'notify' };
+const queueOfFamily: Readonly<Record<WorkerFamily, QueueName>> = {
+  stage: 'stage',
+  distribute: 'distribute',
+  healthcheck: 'healthcheck',
+  notifier: 'notify',
+};
 
-export function startFamily<F extends WorkerFamily>(family: F, env: EnvByFamily[F], around: Surroundings): RunningFamily {
+export function startFamily<F extends WorkerFamily>(
+  family: F,
+  env: EnvByFamily[F],
+  around: Surroundings,
+): RunningFamily {
   const { redis, clock, times, log } = around;
   const onError = (error: Error) => log.warn('queue connection failed', logfields(error));
   const queues = openQueues(redis, onError);
   const store = createJobStore(redis, times.idempotencyKeepMs);
-  const relay = createRelay(queues, store, (error, task) => log.warn('task stays on the outbox', { task: task.effect, job_id: task.jobId, ...logfields(error) }));
-  const core: CoreDeps = { store, relay, clock, times, claims: createClaims(redis, clock, times.leaseMs), transitions: createTransitions(store, relay, clock) };
+  const relay = createRelay(queues, store, (error, task) =>
+    log.warn('task stays on the outbox', { task: task.effect, job_id: task.jobId, ...logfields(error) }),
+  );
+  const core: CoreDeps = {
+    store,
+    relay,
+    clock,
+    times,
+    claims: createClaims(redis, clock, times.leaseMs),
+    transitions: createTransitions(store, relay, clock),
+  };
   const door = createDoor({ fetch: around.fetch, clock, times });
   const { handlers, duties } = familyTable[family](env, { core, door, around });
-  const worker = startWorker({ queue: queueOfFamily[family], connection: redis, handlers, times, clock, log });
+  const worker = startWorker({
+    queue: queueOfFamily[family],
+    connection: redis,
+    handlers,
+    times,
+    clock,
+    log,
+  });
   const system = createSystemStore(redis);
-  const stopDuties = repeat([{ everyMs: times.beatMs, does: () => system.beat(family, times.beatTtlMs) }, ...duties], log);
+  const stopDuties = repeat(
+    [{ everyMs: times.beatMs, does: () => system.beat(family, times.beatTtlMs) }, ...duties],
+    log,
+  );
   return {
     ready: worker.ready,
     async stop() {
@@ -97,29 +132,47 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
       enqueue_cleanup: cleanup(deps),
     };
     const system = createSystemStore(around.redis);
-    const manifest = loadManifest(env.manifestPath, { allowLoopback: env.allowLoopback, velvetApp: env.velvetApp });
+    const manifest = loadManifest(env.manifestPath, {
+      allowLoopback: env.allowLoopback,
+      velvetApp: env.velvetApp,
+    });
     const never = new AbortController().signal;
     const duties = [
       { everyMs: core.times.sweepMs, does: () => sweep(core, around.log) },
-      { everyMs: core.times.availabilityMs, does: async () => system.setUnavailable(await unavailable(deps, manifest, env.appEnv, never)) },
+      {
+        everyMs: core.times.availabilityMs,
+        does: async () => system.setUnavailable(await unavailable(deps, manifest, env.appEnv, never)),
+      },
       { everyMs: core.times.beatMs, does: () => system.demandEpoch() },
     ];
     return { handlers, duties };
   },
 
   distribute(env: DistributeEnv, parts) {
-    const deps = { ...stageDeps(env, parts), healthcheck: createHealthcheck({ door: parts.door, times: parts.core.times }) };
+    const deps = {
+      ...stageDeps(env, parts),
+      healthcheck: createHealthcheck({ door: parts.door, times: parts.core.times }),
+    };
     return { handlers: { push_row: push(deps), read_back_row: readBack(deps) }, duties: [] };
   },
 
   healthcheck(env: HealthcheckEnv, parts) {
-    const healthcheck = createHealthcheck({ door: parts.door, times: parts.core.times, ...(env.probeKey === null ? {} : { probeKey: env.probeKey }) });
+    const healthcheck = createHealthcheck({
+      door: parts.door,
+      times: parts.core.times,
+      ...(env.probeKey === null ? {} : { probeKey: env.probeKey }),
+    });
     return { handlers: { probe_row: probe({ ...valueDeps(env, parts), healthcheck }) }, duties: [] };
   },
 
   notifier(env: NotifierEnv, { core, door }) {
     const slack = env.slack && {
-      client: createSlack({ token: env.slack.token, apiUrl: env.slack.apiUrl, door, timeoutMs: core.times.slackMs }),
+      client: createSlack({
+        token: env.slack.token,
+        apiUrl: env.slack.apiUrl,
+        door,
+        timeoutMs: core.times.slackMs,
+      }),
       operatorChannel: env.slack.operatorChannel,
     };
     return { handlers: { notify: notify({ ...core, slack, publicUrl: env.publicUrl }) }, duties: [] };
@@ -127,14 +180,33 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
 };
 
 function valueDeps(env: ValueEnv & { readonly appEnv: string }, { core, around }: Parts): ValueDeps {
-  const vault = fileVault({ dir: env.vault.dir, key: env.vault.key, folder: env.vault.folder, env: env.appEnv, clock: around.clock });
-  return { ...core, vault, fingerprintKey: env.fingerprintKey, values: createValues(vault, env.fingerprintKey) };
+  const vault = fileVault({
+    dir: env.vault.dir,
+    key: env.vault.key,
+    folder: env.vault.folder,
+    env: env.appEnv,
+    clock: around.clock,
+  });
+  return {
+    ...core,
+    vault,
+    fingerprintKey: env.fingerprintKey,
+    values: createValues(vault, env.fingerprintKey),
+  };
 }
 
 function stageDeps(env: DistributeEnv | StageEnv, parts: Parts): StageDeps {
   const values = valueDeps(env, parts);
-  const registry = createRegistry({ door: parts.door, clock: parts.around.clock, herokuApiUrl: env.heroku.apiUrl });
-  return { ...values, registry, authorities: createAuthorities(values.vault, { HK_VELVET_BOOTSTRAP: env.heroku.bootstrap }) };
+  const registry = createRegistry({
+    door: parts.door,
+    clock: parts.around.clock,
+    herokuApiUrl: env.heroku.apiUrl,
+  });
+  return {
+    ...values,
+    registry,
+    authorities: createAuthorities(values.vault, { HK_VELVET_BOOTSTRAP: env.heroku.bootstrap }),
+  };
 }
 
 /** Does each duty now and then again after its pause, never twice at once; what fails is logged and tried again. */

@@ -15,7 +15,9 @@ async function main(): Promise<void> {
   const envs = families.map((family) => [family, readEnv(family)] as const);
   const [, first] = envs[0] as (typeof envs)[number];
   const log = createLog({ env: first.appEnv, family: asked });
-  const redis = connect(first.redis, 'working', times, (error) => log.warn('redis connection failed', logfields(error)));
+  const redis = connect(first.redis, 'working', times, (error) =>
+    log.warn('redis connection failed', logfields(error)),
+  );
   await demandFit(redis, first.allowVolatileRedis);
   const running = envs.map(([family, env]) => start(family, env));
   await Promise.all(running.map((family) => family.ready));
@@ -40,7 +42,13 @@ async function main(): Promise<void> {
   }
 
   function start(family: WorkerFamily, env: (typeof envs)[number][1]) {
-    return startFamily(family, env as never, { redis, fetch: globalThis.fetch, clock: systemClock, times, log: createLog({ env: env.appEnv, family }) });
+    return startFamily(family, env as never, {
+      redis,
+      fetch: globalThis.fetch,
+      clock: systemClock,
+      times,
+      log: createLog({ env: env.appEnv, family }),
+    });
   }
 }
 

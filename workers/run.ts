@@ -46,12 +46,29 @@ export interface RunningWorker {
 
 const SHUTDOWN = 'shutdown';
 
-export function startWorker({ queue, connection, handlers, times, clock, log }: WorkerOptions): RunningWorker {
+export function startWorker({
+  queue,
+  connection,
+  handlers,
+  times,
+  clock,
+  log,
+}: WorkerOptions): RunningWorker {
   // BullMQ hands over the signal only to a function that declares three parameters.
   const processor = async (job: BullTask, token: string | undefined, signal: AbortSignal | undefined) => {
     const task = taskSchema.parse(job.data);
-    const standing = { job_id: task.jobId, credential: task.credential, consumer_id: task.consumerId, task: task.effect, attempt: job.attemptsMade + 1 };
-    const context: TaskContext = { signal: signal ?? new AbortController().signal, log: log.with(standing), fence: null };
+    const standing = {
+      job_id: task.jobId,
+      credential: task.credential,
+      consumer_id: task.consumerId,
+      task: task.effect,
+      attempt: job.attemptsMade + 1,
+    };
+    const context: TaskContext = {
+      signal: signal ?? new AbortController().signal,
+      log: log.with(standing),
+      fence: null,
+    };
     const last = job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
     const verdict = await attempt(task, context, handlers[task.effect], { last, times });
     if (verdict === 'done') return;
@@ -69,17 +86,29 @@ export function startWorker({ queue, connection, handlers, times, clock, log }: 
     settings: { backoffStrategy: (attempts, _type, error) => backoffMs(times, attempts ?? 1, error) },
   });
   worker.on('error', (error) => log.warn('queue connection failed', { queue, ...logfields(error) }));
-  worker.on('stalled', (id) => log.warn('task taken over from a process that went silent', { queue, task_id: id }));
+  worker.on('stalled', (id) =>
+    log.warn('task taken over from a process that went silent', { queue, task_id: id }),
+  );
   worker.on('lockRenewalFailed', (ids) => ids.forEach((id) => worker.cancelJob(id, 'lock lost')));
   return { ready: worker.waitUntilReady(), stop: () => stop(worker, times) };
 }
 
 /** One attempt: what it threw becomes a wait, another attempt (thrown on to BullMQ), or the failure of the job or row. */
-async function attempt(task: Task, context: TaskContext, handler: Handler | undefined, { last, times }: { last: boolean; times: Times }): Promise<Verdict> {
+async function attempt(
+  task: Task,
+  context: TaskContext,
+  handler: Handler | undefined,
+  { last, times }: { last: boolean; times: Times },
+): Promise<Verdict> {
   try {
-    if (handler === undefined) throw new VelvetError('invariant_broken', `no handler for ${task.effect} on ${effects[task.effect].queue}`);
+    if (handler === undefined)
+      throw new VelvetError(
+        'invariant_broken',
+        `no handler for ${task.effect} on ${effects[task.effect].queue}`,
+      );
     const verdict = await handler.run(task, context);
-    if (verdict !== 'done' && typeof verdict?.laterMs !== 'number') throw new VelvetError('invariant_broken', `${task.effect} answered neither done nor later`);
+    if (verdict !== 'done' && typeof verdict?.laterMs !== 'number')
+      throw new VelvetError('invariant_broken', `${task.effect} answered neither done nor later`);
     return verdict;
   } catch (thrown) {
     // Whoever took over goes on; the job is where it is.
@@ -101,11 +130,17 @@ async function afterFailure(
   context: TaskContext,
   { handler, last, times }: { handler: Handler | undefined; last: boolean; times: Times },
 ): Promise<Verdict> {
-  const error = isVelvetError(thrown) ? thrown : new VelvetError('internal', `unforeseen: ${thrown instanceof Error ? thrown.name : typeof thrown}`);
+  const error = isVelvetError(thrown)
+    ? thrown
+    : new VelvetError('internal', `unforeseen: ${thrown instanceof Error ? thrown.name : typeof thrown}`);
   if (!isVelvetError(thrown)) context.log.error('unforeseen failure', {}, { cause: thrown });
   // Redis away says nothing about the step: it is taken up again, as often as it takes.
   if (error.code === 'store_unavailable') return { laterMs: times.retryBackoffMs };
-  if (error.code === 'vendor_rate_limited' && error.retryAfterMs !== undefined && error.retryAfterMs <= times.rateLimitWaitMaxMs) {
+  if (
+    error.code === 'vendor_rate_limited' &&
+    error.retryAfterMs !== undefined &&
+    error.retryAfterMs <= times.rateLimitWaitMaxMs
+  ) {
     context.log.warn('paced by the vendor', { wait_ms: error.retryAfterMs });
     return { laterMs: error.retryAfterMs };
   }

@@ -38,7 +38,11 @@ export class Secret {
 
   /** `text` with each appearance of the value, plain, percent-encoded or JSON-escaped, replaced. */
   removeFrom(text: string): string {
-    const forms = new Set([this.#value, encodeURIComponent(this.#value), JSON.stringify(this.#value).slice(1, -1)]);
+    const forms = new Set([
+      this.#value,
+      encodeURIComponent(this.#value),
+      JSON.stringify(this.#value).slice(1, -1),
+    ]);
     return [...forms].reduce((clean, form) => clean.replaceAll(form, PRINTED), text);
   }
 

@@ -14,8 +14,17 @@ export interface Relay {
 
 const liveStates = new Set(['waiting', 'active', 'delayed', 'prioritized', 'waiting-children']);
 
-export function createRelay(queues: Queues, store: JobStore, onFailure: (error: unknown, task: Task) => void): Relay {
-  const optionsOf = (task: Task) => ({ jobId: taskId(task), attempts: queueTable[queueOf(task)].attempts, backoff: { type: 'velvet' }, ...keepTasks });
+export function createRelay(
+  queues: Queues,
+  store: JobStore,
+  onFailure: (error: unknown, task: Task) => void,
+): Relay {
+  const optionsOf = (task: Task) => ({
+    jobId: taskId(task),
+    attempts: queueTable[queueOf(task)].attempts,
+    backoff: { type: 'velvet' },
+    ...keepTasks,
+  });
 
   return {
     async relay(tasks) {
@@ -32,12 +41,19 @@ export function createRelay(queues: Queues, store: JobStore, onFailure: (error: 
     async addRows(tasks) {
       for (const name of queueNames) {
         const own = tasks.filter((task) => queueOf(task) === name);
-        if (own.length > 0) await queues[name].addBulk(own.map((task) => ({ name: task.effect, data: task, opts: optionsOf(task) })));
+        if (own.length > 0)
+          await queues[name].addBulk(
+            own.map((task) => ({ name: task.effect, data: task, opts: optionsOf(task) })),
+          );
       }
     },
 
     async alive(tasks) {
-      const states = await Promise.all(tasks.map(async (task) => [taskId(task), await queues[queueOf(task)].getJobState(taskId(task))] as const));
+      const states = await Promise.all(
+        tasks.map(
+          async (task) => [taskId(task), await queues[queueOf(task)].getJobState(taskId(task))] as const,
+        ),
+      );
       return new Set(states.filter(([, state]) => liveStates.has(state)).map(([id]) => id));
     },
   };

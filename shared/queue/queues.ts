@@ -22,7 +22,10 @@ export const queueTable: Readonly<Record<QueueName, QueueRow>> = {
 };
 
 /** What is left of a task in Redis when it is over: enough for a look at the board, nothing that answers a later task's id. */
-export const keepTasks = { removeOnComplete: { age: 3_600, count: 1_000 }, removeOnFail: { age: 86_400, count: 1_000 } } as const;
+export const keepTasks = {
+  removeOnComplete: { age: 3_600, count: 1_000 },
+  removeOnFail: { age: 86_400, count: 1_000 },
+} as const;
 
 export const taskSchema: z.ZodType<Task> = z.strictObject({
   effect: z.enum(Object.keys(effects) as [Effect, ...Effect[]]),

@@ -34,7 +34,12 @@ export interface Claims {
 export function createClaims(redis: Redis, clock: Clock, leaseMs: number): Claims {
   async function adopt(credential: string, env: string, arg: Record<string, unknown>): Promise<Fence> {
     const keys = credentialKeys(credential, env);
-    const [code, rest] = await runScript(redis, 'adopt', [keys.claim, keys.fence, keys.events, keys.seq], { events: [], suffix: '', wake: keys.wake, ...arg });
+    const [code, rest] = await runScript(redis, 'adopt', [keys.claim, keys.fence, keys.events, keys.seq], {
+      events: [],
+      suffix: '',
+      wake: keys.wake,
+      ...arg,
+    });
     if (code === answers.claimed) throw claimedBy(String(rest));
     return String(rest);
   }
@@ -48,7 +53,12 @@ export function createClaims(redis: Redis, clock: Clock, leaseMs: number): Claim
   return {
     async beginStep(job, lateMs) {
       const keys = credentialKeys(job.credential, job.env);
-      const arg = { job_id: job.jobId, status_version: String(job.statusVersion), suffix: fenceSuffix(), late_ms: lateMs };
+      const arg = {
+        job_id: job.jobId,
+        status_version: String(job.statusVersion),
+        suffix: fenceSuffix(),
+        late_ms: lateMs,
+      };
       const answer = await runScript(redis, 'beginStep', [keys.job(job.jobId), keys.claim, keys.fence], arg);
       refuse(job, answer);
       return { fence: String(answer[1]), quietAfter: Number(answer[2]) };
@@ -63,15 +73,23 @@ export function createClaims(redis: Redis, clock: Clock, leaseMs: number): Claim
 
     closeLease: (ref, fence) => lease(ref, fence, 0),
 
-    beginAdoption: (credential, env, id) => adopt(credential, env, { step: 'take', claimant: id, suffix: fenceSuffix() }),
+    beginAdoption: (credential, env, id) =>
+      adopt(credential, env, { step: 'take', claimant: id, suffix: fenceSuffix() }),
 
     async endAdoption(credential, env, id, events) {
-      await adopt(credential, env, { step: 'free', claimant: id, events: events.map((event) => JSON.stringify(event)) });
+      await adopt(credential, env, {
+        step: 'free',
+        claimant: id,
+        events: events.map((event) => JSON.stringify(event)),
+      });
     },
 
     async record(credential, env, event) {
       const keys = credentialKeys(credential, env);
-      const [code] = await runScript(redis, 'record', [keys.events, keys.seq], { events: [JSON.stringify(event)], wake: keys.wake });
+      const [code] = await runScript(redis, 'record', [keys.events, keys.seq], {
+        events: [JSON.stringify(event)],
+        wake: keys.wake,
+      });
       if (code !== answers.applied) throw new VelvetError('invariant_broken', `record answered ${code}`);
     },
   };

@@ -15,7 +15,12 @@ export interface RedisAddress {
  */
 export type ConnectionKind = 'asking' | 'working';
 
-export function connect(address: RedisAddress, kind: ConnectionKind, times: Times, onError: (error: Error) => void): Redis {
+export function connect(
+  address: RedisAddress,
+  kind: ConnectionKind,
+  times: Times,
+  onError: (error: Error) => void,
+): Redis {
   const redis = new Redis(address.url, {
     maxRetriesPerRequest: kind === 'asking' ? 1 : null,
     enableOfflineQueue: kind === 'working',

@@ -21,13 +21,25 @@ export function createFeed(redis: Redis, subscriber: Redis): Feed {
 
   return {
     async read(credential, env, after, limit) {
-      const entries = await redis.xrange(credentialKeys(credential, env).events, `(${after}-0`, '+', 'COUNT', limit);
-      return entries.map(([id, fields]) => ({ seq: Number(id.split('-')[0]), ...(JSON.parse(fields[1] ?? '{}') as AuditEvent) }));
+      const entries = await redis.xrange(
+        credentialKeys(credential, env).events,
+        `(${after}-0`,
+        '+',
+        'COUNT',
+        limit,
+      );
+      return entries.map(([id, fields]) => ({
+        seq: Number(id.split('-')[0]),
+        ...(JSON.parse(fields[1] ?? '{}') as AuditEvent),
+      }));
     },
 
     async bounds(credential, env) {
       const keys = credentialKeys(credential, env);
-      const [first, last] = await Promise.all([redis.xrange(keys.events, '-', '+', 'COUNT', 1), redis.get(keys.seq)]);
+      const [first, last] = await Promise.all([
+        redis.xrange(keys.events, '-', '+', 'COUNT', 1),
+        redis.get(keys.seq),
+      ]);
       return { oldest: Number(first[0]?.[0].split('-')[0] ?? 0), last: Number(last ?? 0) };
     },
 

@@ -45,7 +45,9 @@ export interface RowWrite {
   readonly tasks: readonly Task[];
   /** Of the job, whatever the outcome. An operator's action raises the version here. */
   readonly fields: Readonly<Record<string, string>>;
-  readonly closings: Readonly<Partial<Record<Outcome, Change & { readonly fields: Readonly<Record<string, string>> }>>>;
+  readonly closings: Readonly<
+    Partial<Record<Outcome, Change & { readonly fields: Readonly<Record<string, string>> }>>
+  >;
 }
 
 export interface JobStore {
@@ -92,7 +94,10 @@ export function createJobStore(redis: Redis, idempotencyKeepMs: number): JobStor
     return Object.keys(hash).length === 0 ? null : parseJob(hash);
   }
 
-  async function loadAll(ref: Pick<JobRef, 'credential' | 'env'>, ids: readonly string[]): Promise<readonly Job[]> {
+  async function loadAll(
+    ref: Pick<JobRef, 'credential' | 'env'>,
+    ids: readonly string[],
+  ): Promise<readonly Job[]> {
     const jobs = await Promise.all(ids.map((jobId) => load({ ...ref, jobId })));
     return jobs.filter((job) => job !== null);
   }
@@ -110,7 +115,15 @@ export function createJobStore(redis: Redis, idempotencyKeepMs: number): JobStor
         rows: rows.map((row) => [row.consumer_id, JSON.stringify(row)]),
         events: [JSON.stringify(event)],
       }; // prettier-ignore
-      const own = [keys.job(ref.jobId), keys.rows(ref.jobId), keys.jobs, keys.open, keys.events, keys.seq, keys.idem(idem.hash)];
+      const own = [
+        keys.job(ref.jobId),
+        keys.rows(ref.jobId),
+        keys.jobs,
+        keys.open,
+        keys.events,
+        keys.seq,
+        keys.idem(idem.hash),
+      ];
       const [code, jobId] = await runScript(redis, 'openJob', own, arg);
       if (code === answers.otherBody) throw keyMismatch();
       return { jobId: String(jobId), existed: code === answers.existed };
@@ -127,7 +140,9 @@ export function createJobStore(redis: Redis, idempotencyKeepMs: number): JobStor
     async rows(ref) {
       const hash = await guarded(redis.hgetall(keysOf(ref).rows(ref.jobId)));
       const rows = Object.values(hash).map(parseRow);
-      return rows.toSorted((a, b) => a.pinned.wave - b.pinned.wave || a.consumer_id.localeCompare(b.consumer_id));
+      return rows.toSorted(
+        (a, b) => a.pinned.wave - b.pinned.wave || a.consumer_id.localeCompare(b.consumer_id),
+      );
     },
 
     async row(ref, consumerId) {
@@ -173,7 +188,12 @@ export function createJobStore(redis: Redis, idempotencyKeepMs: number): JobStor
 
     async kick(job, task) {
       const keys = keysOf(job);
-      const arg = { status_version: String(job.statusVersion), kick: String(job.kick), task_id: taskId(task), task: JSON.stringify(task) };
+      const arg = {
+        status_version: String(job.statusVersion),
+        kick: String(job.kick),
+        task_id: taskId(task),
+        task: JSON.stringify(task),
+      };
       const [code] = await runScript(redis, 'kick', [keys.job(job.jobId), keys.outbox], arg);
       return code === answers.applied;
     },
@@ -220,7 +240,10 @@ export function fenceSuffix(): string {
 }
 
 /** The fields that a status change writes, beside the record's own patch: status, times, versions. */
-export function changeFields(job: Job, change: Change & { readonly enters: boolean; readonly now: number }): Record<string, string> {
+export function changeFields(
+  job: Job,
+  change: Change & { readonly enters: boolean; readonly now: number },
+): Record<string, string> {
   const version = String(job.version + 1);
   const orders = change.enters || change.tasks.length > 0;
   return {
@@ -234,7 +257,9 @@ export function changeFields(job: Job, change: Change & { readonly enters: boole
   };
 }
 
-function encodeClosing(closing: Change & { readonly fields: Readonly<Record<string, string>> }): Record<string, unknown> {
+function encodeClosing(
+  closing: Change & { readonly fields: Readonly<Record<string, string>> },
+): Record<string, unknown> {
   return {
     fields: closing.fields,
     events: closing.events.map((event) => JSON.stringify(event)),
@@ -243,7 +268,15 @@ function encodeClosing(closing: Change & { readonly fields: Readonly<Record<stri
 }
 
 function workingKeys(keys: CredentialKeys, job: JobRef): readonly string[] {
-  return [keys.job(job.jobId), keys.rows(job.jobId), keys.claim, keys.fence, keys.events, keys.seq, keys.outbox];
+  return [
+    keys.job(job.jobId),
+    keys.rows(job.jobId),
+    keys.claim,
+    keys.fence,
+    keys.events,
+    keys.seq,
+    keys.outbox,
+  ];
 }
 
 function identity(ref: JobRef): Record<string, string> {
@@ -260,8 +293,10 @@ function keyMismatch(): VelvetError {
 
 /** The one place where a script's refusal becomes an error. */
 export function refuse(ref: JobRef, [code, rest]: readonly (string | number)[]): void {
-  if (code === answers.staleVersion) throw new VelvetError('stale_version', `job ${ref.jobId} moved in between`);
-  if (code === answers.staleFence) throw new VelvetError('stale_fence', `job ${ref.jobId} belongs to a later attempt`);
+  if (code === answers.staleVersion)
+    throw new VelvetError('stale_version', `job ${ref.jobId} moved in between`);
+  if (code === answers.staleFence)
+    throw new VelvetError('stale_fence', `job ${ref.jobId} belongs to a later attempt`);
   if (code === answers.noSuchRecord) throw new VelvetError('not_found', `no job ${ref.jobId}`);
   if (code === answers.claimed) throw claimedBy(String(rest));
 }
@@ -272,7 +307,10 @@ export function claimedBy(claimant: string): VelvetError {
   const detail = adopting
     ? 'An adoption of this credential was begun and not finished. Run `npx velvet adopt <NAME>` again, then retry.'
     : `active rotation already in progress: job ${claimant}. It must end (done, or aborted with its cleanup done) before another can be verified.`;
-  return new VelvetError('claimed', `claimed by ${claimant}`, { detail, extra: { active_job_id: adopting ? null : claimant } });
+  return new VelvetError('claimed', `claimed by ${claimant}`, {
+    detail,
+    extra: { active_job_id: adopting ? null : claimant },
+  });
 }
 
 // A read that fails is Redis being away; what else could be wrong is not the caller's to tell apart.

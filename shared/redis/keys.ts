@@ -6,7 +6,8 @@ const PART = /^[A-Za-z0-9_.-]{1,120}$/;
 
 // Refused rather than rewritten, so that two names can never meet in one key.
 function part(value: string): string {
-  if (!PART.test(value)) throw new VelvetError('invariant_broken', `not a key part: ${JSON.stringify(value)}`);
+  if (!PART.test(value))
+    throw new VelvetError('invariant_broken', `not a key part: ${JSON.stringify(value)}`);
   return value;
 }
 

@@ -41,9 +41,15 @@ const loaded = Object.fromEntries(
 export type ScriptAnswer = readonly [code: number, ...rest: (string | number)[]];
 
 /** Runs one script. Every failure to learn its answer is `store_unavailable`: it may have been applied or not, so it is never "refused". */
-export async function runScript(redis: Redis, name: ScriptName, keys: readonly string[], arg: unknown): Promise<ScriptAnswer> {
+export async function runScript(
+  redis: Redis,
+  name: ScriptName,
+  keys: readonly string[],
+  arg: unknown,
+): Promise<ScriptAnswer> {
   const { source, sha } = loaded[name];
-  if (keys.length !== scriptTable[name].keys) throw new VelvetError('invariant_broken', `${name} wants ${scriptTable[name].keys} keys`);
+  if (keys.length !== scriptTable[name].keys)
+    throw new VelvetError('invariant_broken', `${name} wants ${scriptTable[name].keys} keys`);
   const json = JSON.stringify(arg);
   try {
     return (await redis.evalsha(sha, keys.length, ...keys, json)) as ScriptAnswer;
@@ -60,5 +66,7 @@ export async function runScript(redis: Redis, name: ScriptName, keys: readonly s
 function unknownOutcome(name: ScriptName, error: unknown): VelvetError {
   // Redis repeats a script's arguments in no message of its own; still, only its first line is kept.
   const says = error instanceof Error ? (error.message.split('\n', 1)[0] ?? '') : 'unknown';
-  return new VelvetError('store_unavailable', `Redis did not answer ${name}: ${says}`, { kind: 'ConnectionError' });
+  return new VelvetError('store_unavailable', `Redis did not answer ${name}: ${says}`, {
+    kind: 'ConnectionError',
+  });
 }

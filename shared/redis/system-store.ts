@@ -53,7 +53,9 @@ export interface SystemStore {
 export function createSystemStore(redis: Redis): SystemStore {
   async function tokens(): Promise<readonly ServiceToken[]> {
     const records = await redis.hvals(systemKeys.serviceTokens);
-    return records.map((json) => tokenSchema.parse(JSON.parse(json))).toSorted((a, b) => a.created_at - b.created_at);
+    return records
+      .map((json) => tokenSchema.parse(JSON.parse(json)))
+      .toSorted((a, b) => a.created_at - b.created_at);
   }
 
   return {
@@ -61,7 +63,10 @@ export function createSystemStore(redis: Redis): SystemStore {
 
     async flags() {
       const stored = await redis.hgetall(systemKeys.flags);
-      const entries = Object.entries(flagDefaults).map(([name, on]) => [name, stored[name] === undefined ? on : stored[name] === '1']);
+      const entries = Object.entries(flagDefaults).map(([name, on]) => [
+        name,
+        stored[name] === undefined ? on : stored[name] === '1',
+      ]);
       return Object.fromEntries(entries) as Record<FlagName, boolean>;
     },
 
@@ -96,7 +101,9 @@ export function createSystemStore(redis: Redis): SystemStore {
     },
 
     async silentFamilies() {
-      const beats = await Promise.all(workerFamilies.map(async (family) => [family, await redis.exists(systemKeys.beat(family))] as const));
+      const beats = await Promise.all(
+        workerFamilies.map(async (family) => [family, await redis.exists(systemKeys.beat(family))] as const),
+      );
       return beats.filter(([, alive]) => alive === 0).map(([family]) => family);
     },
 

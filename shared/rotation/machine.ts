@@ -244,7 +244,8 @@ function decisionOf(job: Job, row: TransitionRow): Decision {
 /** For each way in which the open phase can close, where the job then goes; a way that moves nothing is left out. */
 export function decideClosing(job: Job): Readonly<Partial<Record<Outcome, Decision>>> {
   const ways = closedOutcomes.map(
-    (outcome) => [outcome, decide(job, 'rows_closed', { outcome, anyRowProven: outcome !== 'none' })] as const,
+    (outcome) =>
+      [outcome, decide(job, 'rows_closed', { outcome, anyRowProven: outcome !== 'none' })] as const,
   );
   return Object.fromEntries(ways.filter(([, decision]) => decision.verdict === 'go'));
 }

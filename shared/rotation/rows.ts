@@ -200,18 +200,38 @@ export function readied(row: Row, phase: 'distribute' | 'validate'): Row {
 
 /** Before a write, the first one or an operator's retry. A write whose answer was lost stays known as begun. */
 export function toBeWritten(row: Row): Row {
-  return { ...row, distribute_status: 'pending', attempts: 0, error: null, opened_at: null, receipt: null, effective_at: null, wave_health: null };
+  return {
+    ...row,
+    distribute_status: 'pending',
+    attempts: 0,
+    error: null,
+    opened_at: null,
+    receipt: null,
+    effective_at: null,
+    wave_health: null,
+  };
 }
 
 /** What an earlier proof left is cleared, so that only what is seen from now on counts. `effective_at` stays: the write is as old as it is. */
 export function toBeProven(row: Row): Row {
-  const cleared = { proof: null, proven_at: null, probe: null, read_back_at: null, confirmed_by: null, note: null };
+  const cleared = {
+    proof: null,
+    proven_at: null,
+    probe: null,
+    read_back_at: null,
+    confirmed_by: null,
+    note: null,
+  };
   return { ...row, ...cleared, validate_status: 'pending', attempts: 0, error: null, opened_at: null };
 }
 
 /** Whether Velvet itself saw the proof, so that it can be asked for again. A person's word stands as it is. */
 export function provenByVelvet(row: Row): boolean {
-  return row.validate_status === 'succeeded' && row.proof !== null && ['possession', 'presented', 'read_back'].includes(row.proof);
+  return (
+    row.validate_status === 'succeeded' &&
+    row.proof !== null &&
+    ['possession', 'presented', 'read_back'].includes(row.proof)
+  );
 }
 
 /** What the API and the audit trail show of a row. */

@@ -174,6 +174,29 @@ describe('paths', () => {
     ).toEqual([]);
   });
 
+  test('what opens rows is told when they are open', () => {
+    const opening = transitions.filter((row) => (row.effects ?? []).some((effect) => effect === 'open_rows'));
+    const told = new Set(transitions.filter((row) => row.on === 'rows_opened').map((row) => row.from));
+    expect(opening.length).toBeGreaterThan(0);
+    expect(opening.filter((row) => !told.has(row.to === 'same' ? row.from : row.to)).map(named)).toEqual([]);
+  });
+
+  // oxfmt-ignore
+  const stepOf: Partial<Record<Effect, string>> = { open_rows: 'prove', enqueue_revoke: 'promote', enqueue_revoke_check: 'check' };
+  test('each step of `revoking` is begun by its own effect', () => {
+    const begun = steps.filter(({ row, decision }) => row.to === 'revoking' && decision.enters);
+    const found = begun.map(({ row, decision, visit }) => [named(row), decision.patch.step ?? visit.at.step]);
+    expect(found).toEqual(
+      begun.map(({ row, decision }) => [named(row), stepOf[decision.effects[0] ?? 'notify']]),
+    );
+  });
+
+  test('a job that is done has no step left', () => {
+    expect(visits.filter(({ at }) => at.status === 'done' && at.step !== null).map(({ at }) => at)).toEqual(
+      [],
+    );
+  });
+
   test('`revoking` always knows which of its steps comes next', () => {
     expect(
       visits.filter(({ at }) => at.status === 'revoking' && at.step === null).map(({ at }) => at),

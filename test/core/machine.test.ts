@@ -127,6 +127,20 @@ describe('rows', () => {
     }
   });
 
+  test('who reaches a gate, a failed status or an end is told of it', () => {
+    const silent = transitions.filter((row) => {
+      const { job, facts } = inCaseOf(row);
+      const decision = decide(job, row.on as JobEvent, facts);
+      if (decision.verdict !== 'go' || job.flowType === 'testing') return false;
+      const parts = decision.patch as Partial<Pick<Job, 'cleanup' | 'awaiting'>>;
+      const rests =
+        kindOf({ ...job, tally: tallyOf('going'), ...parts, status: decision.to }) !== 'automatic';
+      const reached = decision.enters || parts.cleanup !== undefined;
+      return reached && rests && !decision.effects.some((effect) => tellsOnly.includes(effect));
+    });
+    expect(silent.map(named)).toEqual([]);
+  });
+
   test('what is only recorded leaves alone what the sweeper repeats, unless it has work of its own', () => {
     for (const row of transitions.filter((candidate) => candidate.to === 'same')) {
       const { job, facts } = inCaseOf(row);

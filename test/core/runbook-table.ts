@@ -1,6 +1,7 @@
 // The specification's tables of statuses, typed in by hand: what each status is, who acts there, and where each act leads.
 // Law: written from the specification alone, never from shared/rotation/machine.ts. It is a second copy, and the two must agree.
 import type { Job } from '../../shared/rotation/job.ts';
+import type { Phase } from '../../shared/rotation/rows.ts';
 import type { Residual, ResidualKind } from '../../shared/rotation/residuals.ts';
 import type { Kind, Status } from '../../shared/rotation/statuses.ts';
 import { tallyOf, type Standing } from './job-of.ts';
@@ -15,7 +16,7 @@ export type OperatorEvent = (typeof operatorEvents)[number];
 /** `rows_closed` is written with its outcome, and in `revoking` with what is left: any row `proven`, or `unproven` all. */
 // oxfmt-ignore
 export const workerEvents = [
-  'verify_succeeded', 'verify_failed', 'value_awaited', 'mint_succeeded', 'mint_failed', 'fan_out_started', 'proofs_stand',
+  'verify_succeeded', 'verify_failed', 'value_awaited', 'mint_succeeded', 'mint_failed', 'fan_out_started', 'proofs_stand', 'promotion_begun',
   'revoke_succeeded', 'revoke_failed', 'cleanup_finished', 'cleanup_blocked', 'preempted', 'row_leaked', 'row_locked_out',
   'closed all', 'closed wave', 'closed some', 'closed none',
   'closed some, proven', 'closed some, unproven', 'closed none, proven', 'closed none, unproven',
@@ -57,6 +58,17 @@ const abort = { abort: 'aborted' } as const;
 const taken = { preempted: 'aborted' } as const;
 const confirmOrSkip = (status: Status) => ({ confirm_consumer: status, skip_consumer: status });
 
+/** Which of a row's statuses a job's status is about. */
+export const phaseOf: Partial<Record<Status, Phase>> = {
+  distributing: 'distribute',
+  distribute_partial: 'distribute',
+  distribute_failed: 'distribute',
+  validating: 'validate',
+  validate_partial: 'validate',
+  validate_failed: 'validate',
+  revoking: 'prove',
+};
+
 // One circumstance a line, in the order of the specification.
 // oxfmt-ignore
 export const runbook: readonly Circumstance[] = [
@@ -64,6 +76,8 @@ export const runbook: readonly Circumstance[] = [
   { at: 'init', when: '', kind: 'gate', operator: { verify: 'verifying', ...abort }, worker: {} },
 
   { at: 'verifying', when: '', kind: 'automatic', operator: abort, worker: { verify_succeeded: 'verified', verify_failed: 'verify_failed', ...taken } },
+  { at: 'verifying', when: 'again, the token was alive', kind: 'automatic', job: alive, operator: abort, worker: { verify_succeeded: 'verified', verify_failed: 'verify_failed', ...taken } },
+  { at: 'verifying', when: 'again, the token was dead', kind: 'automatic', job: dead, operator: abort, worker: { verify_succeeded: 'verified', verify_failed: 'verify_failed', ...taken } },
 
   { at: 'verify_failed', when: 'nothing is known of the current token',             kind: 'failed', operator: { retry: 'verifying', ...abort }, worker: taken },
   { at: 'verify_failed', when: 'the current token is alive, the authority may not', kind: 'failed', job: { currentState: 'alive' }, operator: { retry: 'verifying', ...abort }, worker: taken },
@@ -91,6 +105,7 @@ export const runbook: readonly Circumstance[] = [
   { at: 'distribute_partial', when: 'force_revoke',                     kind: 'failed', job: { ...forced, ...rows('ok', 'failed') }, operator: { retry: 'distributing', ...confirmOrSkip('distribute_partial'), proceed_revoke: 'revoking', ...abort }, worker: { 'closed all': 'distributed', 'closed wave': 'distributing', 'closed some': 'distribute_partial', ...taken }, silent: ['closed none'] },
   { at: 'distribute_failed', when: 'all rows failed',                   kind: 'failed', job: rows('failed', 'failed'), operator: { retry: 'distributing', ...confirmOrSkip('distribute_failed'), ...abort }, worker: { 'closed all': 'distributed', 'closed wave': 'distributing', 'closed some': 'distribute_partial', 'closed none': 'distribute_failed', ...taken } },
   { at: 'distribute_failed', when: 'force_revoke does not reach so far', kind: 'failed', job: { ...forced, ...rows('failed', 'failed') }, operator: { retry: 'distributing', ...confirmOrSkip('distribute_failed'), ...abort }, worker: { 'closed all': 'distributed', 'closed wave': 'distributing', 'closed some': 'distribute_partial', 'closed none': 'distribute_failed', ...taken } },
+  { at: 'distribute_failed', when: 'all rows were skipped, none waits', kind: 'failed', job: rows('skipped'), operator: abort, worker: taken, silent: ['retry', 'closed all', 'closed wave', 'closed some', 'closed none'] },
 
   { at: 'distributed', when: '', kind: 'automatic', job: rows('ok', 'ok'), operator: abort, worker: { fan_out_started: 'validating', ...taken } },
 
@@ -103,13 +118,14 @@ export const runbook: readonly Circumstance[] = [
   { at: 'validate_partial', when: 'force_revoke', kind: 'failed', job: { ...forced, ...rows('ok', 'failed') }, operator: { retry: 'validating', ...confirmOrSkip('validate_partial'), proceed_revoke: 'revoking', ...abort }, worker: { 'closed all': 'validated', 'closed some': 'validate_partial', ...taken }, silent: ['closed none'] },
   { at: 'validate_failed', when: '',              kind: 'failed', job: rows('failed', 'failed'), operator: { retry: 'validating', ...confirmOrSkip('validate_failed'), ...abort }, worker: { 'closed all': 'validated', 'closed some': 'validate_partial', 'closed none': 'validate_failed', ...taken } },
   { at: 'validate_failed', when: 'force_revoke',  kind: 'failed', job: { ...forced, ...rows('failed', 'failed') }, operator: { retry: 'validating', ...confirmOrSkip('validate_failed'), proceed_revoke: 'revoking', ...abort }, worker: { 'closed all': 'validated', 'closed some': 'validate_partial', 'closed none': 'validate_failed', ...taken } },
+  { at: 'validate_failed', when: 'all rows were skipped, none waits', kind: 'failed', job: rows('skipped'), operator: abort, worker: taken, silent: ['retry', 'closed all', 'closed wave', 'closed some', 'closed none'] },
 
   { at: 'validated', when: '',             kind: 'gate', job: rows('ok', 'skipped'), operator: { proceed_revoke: 'revoking', retry: 'validating', ...abort }, worker: taken },
   { at: 'validated', when: 'force_revoke', kind: 'gate', job: { ...forced, ...rows('ok') }, operator: { proceed_revoke: 'revoking', retry: 'validating', ...abort }, worker: taken },
 
   // A revoke that succeeded before the promotion was recorded would be out of order; what the code does with such a report is its own.
-  { at: 'revoking', when: 'proving once more', kind: 'automatic', job: rows('ok', 'going'), operator: {}, worker: { 'closed all': 'revoking', 'closed some, proven': 'validate_partial', 'closed none, proven': 'validate_partial', 'closed some, unproven': 'validate_failed', 'closed none, unproven': 'validate_failed', proofs_stand: 'revoking', revoke_failed: 'revoke_failed', ...taken }, silent: ['revoke_succeeded'] },
-  { at: 'revoking', when: 'past the point of no return', kind: 'automatic', job: { promoting: true, ...rows('ok') }, operator: {}, worker: { revoke_succeeded: 'done', revoke_failed: 'revoke_failed', ...taken }, silent: ['proofs_stand', 'closed all'] },
+  { at: 'revoking', when: 'proving once more', kind: 'automatic', job: rows('ok', 'going'), operator: {}, worker: { 'closed all': 'revoking', 'closed some, proven': 'validate_partial', 'closed none, proven': 'validate_partial', 'closed some, unproven': 'validate_failed', 'closed none, unproven': 'validate_failed', proofs_stand: 'revoking', promotion_begun: 'revoking', revoke_failed: 'revoke_failed', ...taken }, silent: ['revoke_succeeded'] },
+  { at: 'revoking', when: 'past the point of no return', kind: 'automatic', job: { promoting: true, ...rows('ok') }, operator: {}, worker: { revoke_succeeded: 'done', revoke_failed: 'revoke_failed', ...taken }, silent: ['promotion_begun'] },
 
   { at: 'revoke_failed', when: 'before anything was promoted', kind: 'failed', job: rows('ok'), operator: { retry: 'revoking', mark_revoked: 'revoking' }, worker: taken },
   { at: 'revoke_failed', when: 'past the point of no return', kind: 'failed', job: { promoting: true, ...rows('ok') }, operator: { retry: 'revoking', mark_revoked: 'revoking' }, worker: taken },

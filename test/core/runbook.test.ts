@@ -5,11 +5,12 @@ import { errorTable, type ErrorCode } from '../../shared/lib/errors.ts';
 import { offeredActions } from '../../shared/rotation/carried-out.ts';
 import { kindOf, type Job } from '../../shared/rotation/job.ts';
 import { decide, operatorActions, transitions, type Facts } from '../../shared/rotation/machine.ts';
-import { closedOutcomes, type Outcome, type Phase } from '../../shared/rotation/rows.ts';
+import { closedOutcomes, type Outcome } from '../../shared/rotation/rows.ts';
 import { statusNames, type Status } from '../../shared/rotation/statuses.ts';
 import { credential, jobOf, tallyOf } from './job-of.ts';
 import {
   operatorEvents,
+  phaseOf,
   residual,
   runbook,
   thisRelease,
@@ -35,16 +36,6 @@ const everythingBrought: Facts = {
   anyRowProven: true,
   rowAllows: true,
   retryableRows: 1,
-};
-
-const phaseOf: Partial<Record<Status, Phase>> = {
-  distributing: 'distribute',
-  distribute_partial: 'distribute',
-  distribute_failed: 'distribute',
-  validating: 'validate',
-  validate_partial: 'validate',
-  validate_failed: 'validate',
-  revoking: 'prove',
 };
 
 function jobIn(c: Pick<Circumstance, 'at' | 'job'>): Job {
@@ -134,7 +125,9 @@ describe('the specification, circumstance by circumstance', () => {
   test('an event of which it knows nothing is only recorded', () => {
     const known = new Set<string>([...operatorEvents, ...workerEvents, 'rows_closed']);
     const unknown = transitions.filter((row) => !known.has(row.on));
-    expect(unknown.filter((row) => row.by === 'operator' || row.to !== 'same' || row.patch !== undefined)).toEqual([]);
+    expect(
+      unknown.filter((row) => row.by === 'operator' || row.to !== 'same' || row.patch !== undefined),
+    ).toEqual([]);
   });
 
   test('every status, operator action and worker report stands in it', () => {
@@ -176,6 +169,7 @@ const demands: readonly Demand[] = [
   { name: 'a mint from a dead token needs confirm',                at: 'verify_failed', job: deadHere, on: 'proceed_mint', brings: { confirm: null }, refused: 'confirm_mismatch' },
   { name: 'a mint from a dead token needs the right name',         at: 'verify_failed', job: deadHere, on: 'proceed_mint', brings: { confirm: 'PM_SERVER_MAIL' }, refused: 'confirm_mismatch' },
   { name: 'an ordinary mint needs neither',                        at: 'verified', on: 'proceed_mint', brings: { confirm: null, acknowledgeDead: false, ticketId: null }, refused: null },
+  { name: 'confirm must match at the mint gate where it is given',  at: 'verified', on: 'proceed_mint', brings: { confirm: 'PM_SERVER_MAIL' }, refused: 'confirm_mismatch' },
   { name: 'the revoke gate needs a ticket',                        at: 'validated', on: 'proceed_revoke', brings: { ticketId: null }, refused: 'ticket_required' },
   { name: 'an empty ticket is none',                               at: 'validated', on: 'proceed_revoke', brings: { ticketId: '' }, refused: 'ticket_required' },
   { name: 'the ticket may have been given at creation',            at: 'validated', job: { ticketId: 'ROT-2026-X' }, on: 'proceed_revoke', brings: { ticketId: null }, refused: null },
@@ -194,12 +188,9 @@ const demands: readonly Demand[] = [
   { name: 'a forced revoke names the same one twice',              at: 'validate_partial', job: partly, on: 'proceed_revoke', brings: { staleConsumers: ['heroku-config-console-prod', 'other-prod'], acknowledgeStale: ['other-prod', 'other-prod'] }, refused: 'stale_not_acknowledged' },
   { name: 'in whichever order',                                    at: 'validate_partial', job: partly, on: 'proceed_revoke', brings: { staleConsumers: ['a-prod', 'b-prod'], acknowledgeStale: ['b-prod', 'a-prod'] }, refused: null },
   { name: 'a forced revoke needs a ticket',                        at: 'validate_partial', job: partly, on: 'proceed_revoke', brings: { ticketId: null }, refused: 'ticket_required' },
+  { name: 'a forced revoke where confirm is wrong',                at: 'validate_partial', job: partly, on: 'proceed_revoke', brings: { confirm: 'PM_SERVER_MAIL' }, refused: 'confirm_mismatch' },
   { name: 'a forced revoke needs two persons',                     at: 'validate_partial', job: { ...partly, ...twoPerson }, on: 'proceed_revoke', brings: { actor: mona }, refused: 'two_persons_required' },
   { name: 'at the gate itself nothing is stale',                   at: 'validated', job: { forceRevoke: true }, on: 'proceed_revoke', brings: { acknowledgeStale: [], staleConsumers: [] }, refused: null },
-  { name: 'a retry that matches no failed row (distribute)',       at: 'distribute_partial', job: { tally: tallyOf('ok', 'failed') }, on: 'retry', brings: { retryableRows: 0 }, refused: 'nothing_to_retry' },
-  { name: 'a retry that matches no failed row (validate)',         at: 'validate_failed', job: { tally: tallyOf('failed') }, on: 'retry', brings: { retryableRows: 0 }, refused: 'nothing_to_retry' },
-  { name: 'a confirmation of a row that waits for nobody',         at: 'validating', job: { tally: tallyOf('ok', 'manual') }, on: 'confirm_consumer', brings: { rowAllows: false }, refused: 'row_not_open' },
-  { name: 'a skip of a row that waits for nobody',                 at: 'distribute_partial', job: { tally: tallyOf('ok', 'failed') }, on: 'skip_consumer', brings: { rowAllows: false }, refused: 'row_not_open' },
   { name: 'an emergency needs a ticket',                           at: 'rev_init', job: rev, on: 'proceed_revoke', brings: { ticketId: null }, refused: 'ticket_required' },
   { name: 'an emergency needs the credential\'s name',             at: 'rev_init', job: rev, on: 'proceed_revoke', brings: { confirm: null }, refused: 'confirm_mismatch' },
   { name: 'an emergency is exempt from the two-person gate',       at: 'rev_init', job: { ...rev, ...twoPerson }, on: 'proceed_revoke', brings: { actor: mona }, refused: null },
@@ -207,8 +198,26 @@ const demands: readonly Demand[] = [
   { name: 'a leak is not resolved while rows are open',            at: 'rev_leaked', job: { ...rev, tally: tallyOf('failed', 'manual') }, on: 'resolve_leak', brings: {}, refused: 'rows_open' },
 ];
 
+// Wherever one row is confirmed or skipped it must be one that waits; wherever rows are retried there must be some.
+const ofRows = runbook.flatMap((c): readonly Demand[] => {
+  const demand = { at: c.at, ...(c.job && { job: c.job }) };
+  const of = (on: OperatorEvent, brings: Facts, refused: ErrorCode) =>
+    c.operator[on] === undefined
+      ? []
+      : [{ ...demand, name: `${on} in ${c.at} ${c.when}`, on, brings, refused }];
+  const retry =
+    phaseOf[c.operator.retry ?? 'init'] === undefined || c.at === 'revoke_failed'
+      ? []
+      : of('retry', { retryableRows: 0 }, 'nothing_to_retry');
+  return [
+    ...of('confirm_consumer', { rowAllows: false }, 'row_not_open'),
+    ...of('skip_consumer', { rowAllows: false }, 'row_not_open'),
+    ...retry,
+  ];
+});
+
 describe('what a gate asks of the caller', () => {
-  test.each(demands)('$name → $refused', ({ at, job, on, brings, refused }) => {
+  test.each([...demands, ...ofRows])('$name → $refused', ({ at, job, on, brings, refused }) => {
     const decision = decide(jobIn({ at, ...(job && { job }) }), on, { ...everythingBrought, ...brings });
     expect(decision.verdict === 'refused' ? decision.code : decision.verdict).toBe(refused ?? 'go');
   });
@@ -266,6 +275,10 @@ describe('what a step leaves in the record', () => {
     expect(went({ at: 'minting' }, 'value_awaited').patch.awaiting).toBe('operator_value');
     for (const on of ['submit_value', 'abort', 'preempted'] as const)
       expect(went(awaiting, on).patch.awaiting).toBeNull();
+  });
+
+  test('the point of no return is recorded before anything is promoted', () => {
+    expect(went({ at: 'revoking' }, 'promotion_begun').patch.promoting).toBe(true);
   });
 
   test('a restore and a revoke by hand after an abort go through the cleanup again', () => {

@@ -16,10 +16,10 @@ import type { Sim } from '../sim/server.ts';
 const secret = new Secret('HRKU-very-secret');
 const times = { vendorCallMs: 400 };
 const door = createDoor({ fetch, clock: systemClock, times });
+const echo = () => ({ status: 200, body: { ok: true } });
 let sim: Sim;
 
 beforeEach(async () => {
-  const echo = () => ({ status: 200, body: { ok: true } });
   sim = await startSim<null>({
     routes: { 'GET /thing': echo, 'POST /thing': echo, 'DELETE /thing': echo },
     authorize: admitAll,
@@ -36,6 +36,11 @@ afterEach(() => sim.close());
 
 function request(method: VendorRequest['method'], more: Partial<VendorRequest> = {}): VendorRequest {
   return { vendor: 'acme', method, url: `${sim.url}/thing?q=${secret.reveal()}`, authority: secret, ...more };
+}
+
+async function waitFor(retryAfter: string): Promise<number | undefined> {
+  sim.script({ on: '*', do: { status: 429, body: {}, headers: { 'retry-after': retryAfter } } });
+  return (await thrownBy(door.send(callOf(), request('GET')))).retryAfterMs;
 }
 
 const codeOf = async (running: Promise<unknown>) => (await thrownBy(running)).code;
@@ -184,10 +189,6 @@ describe('what an answer means', () => {
   });
 
   test('Retry-After is read as seconds and as a date, and nonsense is not guessed at', async () => {
-    const waitFor = async (retryAfter: string) => {
-      sim.script({ on: '*', do: { status: 429, body: {}, headers: { 'retry-after': retryAfter } } });
-      return (await thrownBy(door.send(callOf(), request('GET')))).retryAfterMs;
-    };
     expect(await waitFor('7')).toBe(7_000);
     expect(await waitFor('-5')).toBeUndefined();
     expect(await waitFor('soon')).toBeUndefined();
@@ -218,7 +219,9 @@ describe('what is said', () => {
       do: { status: 503, body: secret.reveal(), headers: { 'request-id': secret.reveal() } },
     });
     for (const method of ['GET', 'POST', 'DELETE'] as const) {
-      const error = await thrownBy(door.send(callOf(), request(method, { json: { secret } })));
+      const error = await thrownBy(
+        door.send(callOf(), request(method, method === 'GET' ? {} : { json: { secret } })),
+      );
       expect(error.message).toContain(`acme ${method} /thing: `);
       expect([error.httpStatus, error.kind]).toEqual([503, 'HTTP503']);
       expect(error.cause).toBeUndefined();

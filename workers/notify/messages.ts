@@ -10,7 +10,9 @@ export function messageFor(job: Job, publicUrl: string | null): string | null {
     return `Rotation done: ${where}. Every consumer was proven on the new token, and the old one (${escaped(job.oldAuthId ?? 'no handle')}) is revoked.${link}`;
   }
   if (job.status === 'aborted' && job.cleanup !== 'pending') {
-    const left = openResiduals(job.residuals).map((residual) => `\n• ${residual.kind}: ${escaped(residual.who)} — ${escaped(residual.what_to_do)}`);
+    const left = openResiduals(job.residuals).map(
+      (residual) => `\n• ${residual.kind}: ${escaped(residual.who)} — ${escaped(residual.what_to_do)}`,
+    );
     const rest = left.length === 0 ? 'Nothing is left behind.' : `Left for you:${left.join('')}`;
     return `Rotation aborted: ${where}, by ${escaped(job.movedBy?.operatorId ?? String(publicJob(job)['created_by']))}. ${rest}${link}`;
   }

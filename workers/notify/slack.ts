@@ -1,5 +1,11 @@
 // Slack through its own SDK. Law: one try per delivery, in a lease; the queue repeats, the SDK never does.
-import { WebAPIHTTPError, WebAPIPlatformError, WebAPIRateLimitedError, WebAPIRequestError, WebClient } from '@slack/web-api';
+import {
+  WebAPIHTTPError,
+  WebAPIPlatformError,
+  WebAPIRateLimitedError,
+  WebAPIRequestError,
+  WebClient,
+} from '@slack/web-api';
 import { VelvetError, isVelvetError } from '../../shared/lib/errors.ts';
 import type { Secret } from '../../shared/lib/secret.ts';
 import type { VendorCall } from '../vendors/contract.ts';
@@ -44,23 +50,36 @@ export function createSlack({ token, apiUrl, door, timeoutMs }: SlackOptions): S
 async function directChannel(client: WebClient, user: string): Promise<string> {
   const opened = await client.conversations.open({ users: user });
   const id = opened.channel?.id;
-  if (id === undefined) throw new VelvetError('vendor_bad_answer', 'Slack opened a conversation without an id');
+  if (id === undefined)
+    throw new VelvetError('vendor_bad_answer', 'Slack opened a conversation without an id');
   return id;
 }
 
-const transient = new Set(['ratelimited', 'internal_error', 'fatal_error', 'service_unavailable', 'request_timeout']);
+const transient = new Set([
+  'ratelimited',
+  'internal_error',
+  'fatal_error',
+  'service_unavailable',
+  'request_timeout',
+]);
 
 function classified(error: unknown): VelvetError {
   if (isVelvetError(error)) return error;
   if (error instanceof WebAPIRateLimitedError) {
-    return new VelvetError('vendor_rate_limited', 'Slack asks for a pause', { retryAfterMs: error.retryAfter * 1000, httpStatus: 429 });
+    return new VelvetError('vendor_rate_limited', 'Slack asks for a pause', {
+      retryAfterMs: error.retryAfter * 1000,
+      httpStatus: 429,
+    });
   }
   if (error instanceof WebAPIPlatformError) {
     const code = transient.has(error.data.error) ? 'vendor_unavailable' : 'vendor_rejected';
     const detail = `Slack refused the message: ${error.data.error}. Check SL_BOT_NOTIFY, its scopes (chat:write, im:write) and the channel.`;
     return new VelvetError(code, `Slack: ${error.data.error}`, { detail });
   }
-  if (error instanceof WebAPIHTTPError) return new VelvetError('vendor_unavailable', `Slack answered ${error.statusCode}`, { httpStatus: error.statusCode });
+  if (error instanceof WebAPIHTTPError)
+    return new VelvetError('vendor_unavailable', `Slack answered ${error.statusCode}`, {
+      httpStatus: error.statusCode,
+    });
   if (error instanceof WebAPIRequestError && isVelvetError(error.original)) return error.original;
   return new VelvetError('vendor_unavailable', 'Slack was not reached', { kind: 'ConnectionError' });
 }

@@ -6,13 +6,24 @@ import type { VendorCall } from '../vendors/contract.ts';
 import type { StageDeps } from './deps.ts';
 
 /** Credential → why it is unavailable, for those that are. A vendor that cannot be reached refuses nobody. */
-export async function unavailable(deps: StageDeps, manifest: Manifest, env: string, signal: AbortSignal): Promise<Readonly<Record<string, string>>> {
+export async function unavailable(
+  deps: StageDeps,
+  manifest: Manifest,
+  env: string,
+  signal: AbortSignal,
+): Promise<Readonly<Record<string, string>>> {
   const names = manifest.credentials.map((credential) => credential.token_name);
-  const reasons = await Promise.all(names.map(async (name) => [name, await reasonOf(deps, manifest, { name, env, signal })] as const));
+  const reasons = await Promise.all(
+    names.map(async (name) => [name, await reasonOf(deps, manifest, { name, env, signal })] as const),
+  );
   return Object.fromEntries(reasons.flatMap(([name, reason]) => (reason === null ? [] : [[name, reason]])));
 }
 
-async function reasonOf(deps: StageDeps, manifest: Manifest, { name, env, signal }: { name: string; env: string; signal: AbortSignal }): Promise<string | null> {
+async function reasonOf(
+  deps: StageDeps,
+  manifest: Manifest,
+  { name, env, signal }: { name: string; env: string; signal: AbortSignal },
+): Promise<string | null> {
   const credential = activeCredential(manifest, name);
   const rows = activeRows(manifest, name, env);
   if (credential === null || rows.length === 0) return null;
@@ -31,5 +42,7 @@ async function reasonOf(deps: StageDeps, manifest: Manifest, { name, env, signal
 }
 
 function reasonFor(error: VelvetError, authority: string): string {
-  return error.httpStatus === undefined ? error.detail : `The vendor refuses the authority ${authority}. Put a good one in place under that name; it is probed again each minute.`;
+  return error.httpStatus === undefined
+    ? error.detail
+    : `The vendor refuses the authority ${authority}. Put a good one in place under that name; it is probed again each minute.`;
 }

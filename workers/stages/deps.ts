@@ -57,7 +57,11 @@ export function issuerOf(deps: StageDeps, job: Job): Issuer {
 }
 
 /** Makes this attempt the one that may write, and says how long nothing may be changed yet, in milliseconds. */
-export async function begin(deps: StageDeps, job: Job, context: TaskContext): Promise<{ readonly fence: Fence; readonly waitMs: number }> {
+export async function begin(
+  deps: StageDeps,
+  job: Job,
+  context: TaskContext,
+): Promise<{ readonly fence: Fence; readonly waitMs: number }> {
   const { fence, quietAfter } = await deps.claims.beginStep(job, issuerOf(deps, job).capabilities.lateMs);
   context.fence = fence;
   return { fence, waitMs: quietAfter - deps.clock.now() };
@@ -71,7 +75,12 @@ export function readCall(job: Job, fence: Fence, context: TaskContext): VendorCa
  * Makes one change under a lease of its own. Where its outcome is known, success or not, the lease is closed; where it is not,
  * it stays open in the record, and whoever comes next waits until nothing of it can be applied any more.
  */
-export async function underLease<T>(deps: StageDeps, job: Job, context: TaskContext, change: (call: VendorCall) => Promise<T>): Promise<T> {
+export async function underLease<T>(
+  deps: StageDeps,
+  job: Job,
+  context: TaskContext,
+  change: (call: VendorCall) => Promise<T>,
+): Promise<T> {
   const fence = context.fence;
   if (fence === null) throw new VelvetError('invariant_broken', 'a change without a fence');
   const lease: Lease = await deps.claims.openLease(job, fence);
@@ -85,6 +94,9 @@ export async function underLease<T>(deps: StageDeps, job: Job, context: TaskCont
   }
 }
 
-export function errorPatch(deps: CoreDeps, error: { readonly code: ErrorCode; readonly detail: string }): JobPatch {
+export function errorPatch(
+  deps: CoreDeps,
+  error: { readonly code: ErrorCode; readonly detail: string },
+): JobPatch {
   return { error: { code: error.code, detail: error.detail, at: deps.clock.now() } };
 }

@@ -2,7 +2,16 @@
 import { VelvetError } from '../../shared/lib/errors.ts';
 import { taskId, type Effect, type Task } from '../../shared/rotation/effects.ts';
 import type { Job } from '../../shared/rotation/job.ts';
-import { readied, rowStep, rowsToOpen, statusIn, tally, withStatus, type Phase, type Row } from '../../shared/rotation/rows.ts';
+import {
+  readied,
+  rowStep,
+  rowsToOpen,
+  statusIn,
+  tally,
+  withStatus,
+  type Phase,
+  type Row,
+} from '../../shared/rotation/rows.ts';
 import type { Handler } from '../run.ts';
 import { presentJob, speaker, type CoreDeps } from './deps.ts';
 
@@ -13,7 +22,11 @@ export function startPhase(deps: CoreDeps, phase: 'distribute' | 'validate'): Ha
       const job = await presentJob(deps, task);
       if (job === null) return 'done';
       const rows = (await deps.store.rows(job)).map((row) => readied(row, phase));
-      await deps.transitions.apply(task, 'fan_out_started', speaker(task, context), () => ({ rows, tally: tally(rows, phase), detail: { rows: rows.length } }));
+      await deps.transitions.apply(task, 'fan_out_started', speaker(task, context), () => ({
+        rows,
+        tally: tally(rows, phase),
+        detail: { rows: rows.length },
+      }));
       return 'done';
     },
     failed: leftToTheSweeper,
@@ -26,12 +39,20 @@ export function openRows(deps: CoreDeps): Handler {
       const job = await presentJob(deps, task);
       if (job === null) return 'done';
       const phase = job.phase;
-      if (phase === null) throw new VelvetError('invariant_broken', `open_rows in ${job.status} without a phase`);
+      if (phase === null)
+        throw new VelvetError('invariant_broken', `open_rows in ${job.status} without a phase`);
       const rows = await opened(deps, task, job, phase);
       if (rows === 'none to prove') return 'done';
       const fence = (await deps.store.fence(job)) ?? '';
       const due = rows.filter((row) => statusIn(row, phase) === 'in_progress');
-      const tasks = due.flatMap((row) => rowEffects(row, phase).map((effect): Task => ({ ...task, effect, fence, consumerId: row.consumer_id })));
+      const tasks = due.flatMap((row) =>
+        rowEffects(row, phase).map((effect): Task => ({
+          ...task,
+          effect,
+          fence,
+          consumerId: row.consumer_id,
+        })),
+      );
       await deps.relay.addRows(task.kick === 0 ? tasks : await withoutLiveTask(deps, tasks));
       context.log.info('rows opened', { phase, rows: due.length, status: job.status });
       return 'done';
@@ -41,26 +62,43 @@ export function openRows(deps: CoreDeps): Handler {
 }
 
 /** Opens what is due, unless an earlier try of this task did. */
-async function opened(deps: CoreDeps, task: Task, job: Job, phase: Phase): Promise<readonly Row[] | 'none to prove'> {
+async function opened(
+  deps: CoreDeps,
+  task: Task,
+  job: Job,
+  phase: Phase,
+): Promise<readonly Row[] | 'none to prove'> {
   const rows = await deps.store.rows(job);
   const by = { kind: 'attempt', fence: null, statusVersion: task.version } as const;
   const due = new Set(job.tally.open === 0 ? rowsToOpen(rows, phase).map((row) => row.consumer_id) : []);
   if (phase === 'prove' && due.size === 0 && job.tally.open === 0) {
-    await deps.transitions.apply(task, 'proofs_stand', by, () => ({ detail: { reason: 'no row was proven by Velvet itself' } }));
+    await deps.transitions.apply(task, 'proofs_stand', by, () => ({
+      detail: { reason: 'no row was proven by Velvet itself' },
+    }));
     return 'none to prove';
   }
   if (due.size === 0) return rows;
   const now = deps.clock.now();
   const after = rows.map((row) => (due.has(row.consumer_id) ? openedRow(row, phase, now) : row));
-  await deps.transitions.apply(task, 'rows_opened', by, () => ({ rows: after.filter((row) => due.has(row.consumer_id)), tally: tally(after, phase), detail: { phase, consumers: [...due] } }));
+  await deps.transitions.apply(task, 'rows_opened', by, () => ({
+    rows: after.filter((row) => due.has(row.consumer_id)),
+    tally: tally(after, phase),
+    detail: { phase, consumers: [...due] },
+  }));
   // Read again: the commit raised each row's rev.
   return deps.store.rows(job);
 }
 
 function openedRow(row: Row, phase: Phase, now: number): Row {
-  const open = withStatus({ ...row, opened_at: now, updated_at: now }, phase, rowStep(statusIn(row, phase), 'open') ?? 'in_progress');
+  const open = withStatus(
+    { ...row, opened_at: now, updated_at: now },
+    phase,
+    rowStep(statusIn(row, phase), 'open') ?? 'in_progress',
+  );
   // Without an endpoint nothing can be asked: a person must look.
-  return phase !== 'distribute' && row.pinned.healthcheck_endpoint === null ? withStatus(open, phase, 'manual_required') : open;
+  return phase !== 'distribute' && row.pinned.healthcheck_endpoint === null
+    ? withStatus(open, phase, 'manual_required')
+    : open;
 }
 
 /** Which tasks an open row needs. A consumer that answered without proof also needs its destination read back. */
@@ -75,9 +113,14 @@ export function needsReadBack(row: Row): boolean {
 
 /** After a kick: tasks of this or an earlier kick that still wait or run need no second one. */
 async function withoutLiveTask(deps: CoreDeps, tasks: readonly Task[]): Promise<readonly Task[]> {
-  const earlier = tasks.flatMap((task) => Array.from({ length: task.kick }, (_, kick) => ({ ...task, kick })));
+  const earlier = tasks.flatMap((task) =>
+    Array.from({ length: task.kick }, (_, kick) => ({ ...task, kick })),
+  );
   const alive = await deps.relay.alive(earlier);
-  return tasks.filter((task) => !Array.from({ length: task.kick }, (_, kick) => taskId({ ...task, kick })).some((id) => alive.has(id)));
+  return tasks.filter(
+    (task) =>
+      !Array.from({ length: task.kick }, (_, kick) => taskId({ ...task, kick })).some((id) => alive.has(id)),
+  );
 }
 
 // Fan-out touches Redis alone, so what fails here is unforeseen and logged; the job is still automatic, and the sweeper orders the step again.

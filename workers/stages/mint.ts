@@ -4,7 +4,16 @@ import { isLowerFence, type Fence } from '../../shared/lib/lease.ts';
 import type { Job } from '../../shared/rotation/job.ts';
 import type { Handler, TaskContext } from '../run.ts';
 import { slots } from '../vault/contract.ts';
-import { begin, errorPatch, issuerOf, presentJob, readCall, speaker, underLease, type StageDeps } from './deps.ts';
+import {
+  begin,
+  errorPatch,
+  issuerOf,
+  presentJob,
+  readCall,
+  speaker,
+  underLease,
+  type StageDeps,
+} from './deps.ts';
 import { named } from './verify.ts';
 
 export function mint(deps: StageDeps): Handler {
@@ -19,22 +28,37 @@ export function mint(deps: StageDeps): Handler {
       const authority = await deps.authorities.read(job.authority);
       await named(job, () => removeEarlierAttempts(deps, job, context));
       await keepPrevious(deps, job, context);
-      const { handle, secret } = await named(job, () => underLease(deps, job, context, (call) => issuer.mint(call, authority)));
+      const { handle, secret } = await named(job, () =>
+        underLease(deps, job, context, (call) => issuer.mint(call, authority)),
+      );
       const slot = slots.pending(job.credential, fence);
       await underLease(deps, job, context, (call) => deps.vault.write(call, slot, secret));
       const fingerprint = secret.fingerprint(deps.fingerprintKey);
       // If this commit is refused or lost, the token carries this job's label: whoever comes next finds and revokes it.
       await deps.transitions.apply(task, 'mint_succeeded', speaker(task, context), () => ({
-        patch: { new_auth_id: handle.id, new_fingerprint: fingerprint, minted_fence: fence, vault_ref: deps.vault.ref(slot), error: null },
+        patch: {
+          new_auth_id: handle.id,
+          new_fingerprint: fingerprint,
+          minted_fence: fence,
+          vault_ref: deps.vault.ref(slot),
+          error: null,
+        },
         detail: { new_auth_id: handle.id, label: handle.label, vault_ref: deps.vault.ref(slot) },
       }));
-      context.log.info('minted', { old_auth_id: job.oldAuthId, new_auth_id: handle.id, vault_ref: deps.vault.ref(slot) });
+      context.log.info('minted', {
+        old_auth_id: job.oldAuthId,
+        new_auth_id: handle.id,
+        vault_ref: deps.vault.ref(slot),
+      });
       return 'done';
     },
 
     async failed(task, error, context) {
       const detail = { code: error.code, reason: error.detail };
-      await deps.transitions.apply(task, 'mint_failed', speaker(task, context), () => ({ patch: errorPatch(deps, error), detail }));
+      await deps.transitions.apply(task, 'mint_failed', speaker(task, context), () => ({
+        patch: errorPatch(deps, error),
+        detail,
+      }));
     },
   };
 }
@@ -51,7 +75,8 @@ async function removeEarlierAttempts(deps: StageDeps, job: Job, context: TaskCon
   }
   const prefix = slots.pendingPrefix(job.credential);
   for (const slot of await deps.vault.list(prefix)) {
-    if (isLowerFence(slot.slice(prefix.length), fence)) await underLease(deps, job, context, (call) => deps.vault.remove(call, slot));
+    if (isLowerFence(slot.slice(prefix.length), fence))
+      await underLease(deps, job, context, (call) => deps.vault.remove(call, slot));
   }
 }
 

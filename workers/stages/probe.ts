@@ -18,11 +18,18 @@ export function probe(deps: HealthcheckDeps): Handler {
       if (open === null) return 'done';
       const { job, row } = open;
       const endpoint = row.pinned.healthcheck_endpoint;
-      if (endpoint === null) throw new VelvetError('invariant_broken', `${row.consumer_id} has no endpoint to probe`);
+      if (endpoint === null)
+        throw new VelvetError('invariant_broken', `${row.consumer_id} has no endpoint to probe`);
       const values = { next: await deps.values.next(job), previous: await deps.values.previous(job) };
       const nonce = randomBytes(24).toString('base64url');
       const begunAt = deps.clock.now();
-      const call: VendorCall = { jobId: job.jobId, fence: task.fence ?? '', lease: null, signal: context.signal, repeat: false };
+      const call: VendorCall = {
+        jobId: job.jobId,
+        fence: task.fence ?? '',
+        lease: null,
+        signal: context.signal,
+        repeat: false,
+      };
       const result = await deps.healthcheck.probe(call, { healthcheck_endpoint: endpoint }, nonce);
       const seen = judge({ row, result, nonce, begunAt, values });
       if (seen.proven !== null) {
@@ -41,7 +48,14 @@ interface Seen {
   /** What the consumer showed to hold, where it showed it. */
   readonly holds: Row['holds'];
   /** Why it is not proven (yet), should the time run out now. */
-  readonly problem: 'consumer_on_old_value' | 'consumer_on_other_value' | 'consumer_unauthorized' | 'consumer_unhealthy' | 'consumer_not_restarted' | 'consumer_not_proven' | null;
+  readonly problem:
+    | 'consumer_on_old_value'
+    | 'consumer_on_other_value'
+    | 'consumer_unauthorized'
+    | 'consumer_unhealthy'
+    | 'consumer_not_restarted'
+    | 'consumer_not_proven'
+    | null;
 }
 
 interface Sight {
@@ -55,22 +69,46 @@ interface Sight {
 /** What one answer proves. A wrong proof outweighs everything else that agrees. */
 export function judge({ row, result, nonce, begunAt, values }: Sight): Seen {
   if (result.proof !== null) {
-    if (result.proof === values.next.proof(nonce)) return { proven: 'possession', holds: 'new', problem: null };
+    if (result.proof === values.next.proof(nonce))
+      return { proven: 'possession', holds: 'new', problem: null };
     const old = values.previous !== null && result.proof === values.previous.proof(nonce);
-    return { proven: null, holds: old ? 'old' : 'other', problem: old ? 'consumer_on_old_value' : 'consumer_on_other_value' };
+    return {
+      proven: null,
+      holds: old ? 'old' : 'other',
+      problem: old ? 'consumer_on_old_value' : 'consumer_on_other_value',
+    };
   }
-  if (result.class === 'unauthorized') return { proven: null, holds: 'unknown', problem: 'consumer_unauthorized' };
-  if (result.httpStatus !== row.pinned.healthcheck_success_status) return { proven: null, holds: 'unknown', problem: 'consumer_unhealthy' };
-  if (row.pinned.proof === 'possession') return { proven: null, holds: 'unknown', problem: 'consumer_not_proven' };
-  if (row.read_back_at === null || row.effective_at === null) return { proven: null, holds: 'unknown', problem: 'consumer_not_restarted' };
+  if (result.class === 'unauthorized')
+    return { proven: null, holds: 'unknown', problem: 'consumer_unauthorized' };
+  if (result.httpStatus !== row.pinned.healthcheck_success_status)
+    return { proven: null, holds: 'unknown', problem: 'consumer_unhealthy' };
+  if (row.pinned.proof === 'possession')
+    return { proven: null, holds: 'unknown', problem: 'consumer_not_proven' };
+  if (row.read_back_at === null || row.effective_at === null)
+    return { proven: null, holds: 'unknown', problem: 'consumer_not_restarted' };
   // The probe must have begun when no process of before the write could answer it any more.
-  const late = begunAt >= row.effective_at + row.pinned.healthcheck_after * 1000 && begunAt >= row.read_back_at;
-  return late ? { proven: 'read_back', holds: 'new', problem: null } : { proven: null, holds: 'unknown', problem: 'consumer_not_proven' };
+  const late =
+    begunAt >= row.effective_at + row.pinned.healthcheck_after * 1000 && begunAt >= row.read_back_at;
+  return late
+    ? { proven: 'read_back', holds: 'new', problem: null }
+    : { proven: null, holds: 'unknown', problem: 'consumer_not_proven' };
 }
 
-async function prove(deps: HealthcheckDeps, task: Task, { grade, result, begunAt }: { grade: Grade; result: ProbeResult; begunAt: number }): Promise<void> {
+async function prove(
+  deps: HealthcheckDeps,
+  task: Task,
+  { grade, result, begunAt }: { grade: Grade; result: ProbeResult; begunAt: number },
+): Promise<void> {
   await endRow(deps, task, 'succeed', (row, job) => ({
-    row: { ...row, proof: grade, proven_at: begunAt, holds: 'new', error: null, attempts: row.attempts + 1, probe: { class: result.class, http_status: result.httpStatus, begun_at: begunAt } },
+    row: {
+      ...row,
+      proof: grade,
+      proven_at: begunAt,
+      holds: 'new',
+      error: null,
+      attempts: row.attempts + 1,
+      probe: { class: result.class, http_status: result.httpStatus, begun_at: begunAt },
+    },
     event: 'row_proven',
     detail: { proof: grade, ...fingerprintDetail(job) },
   }));
@@ -81,22 +119,56 @@ async function notYet(
   deps: HealthcheckDeps,
   task: Task,
   { job, row, phase }: OpenRow,
-  { seen, result, begunAt, context }: { seen: Seen; result: ProbeResult; begunAt: number; context: TaskContext },
+  {
+    seen,
+    result,
+    begunAt,
+    context,
+  }: { seen: Seen; result: ProbeResult; begunAt: number; context: TaskContext },
 ): Promise<Verdict> {
-  const limitMs = phase === 'prove' ? deps.times.proveAgainForMs : deps.times.proveForMs + row.pinned.healthcheck_after * 1000;
+  const limitMs =
+    phase === 'prove'
+      ? deps.times.proveAgainForMs
+      : deps.times.proveForMs + row.pinned.healthcheck_after * 1000;
   const over = deps.clock.now() - (row.opened_at ?? 0) > limitMs;
   const said = { class: result.class, http_status: result.httpStatus, begun_at: begunAt };
   // Before the revoke a wrong proof ends it at once: waiting could only talk a consumer into being called safe.
   if (over || (phase === 'prove' && seen.holds !== 'unknown')) {
-    await failRow(deps, task, problemOf(job, row, seen, result), seen.holds === 'unknown' ? undefined : seen.holds);
+    await failRow(
+      deps,
+      task,
+      problemOf(job, row, seen, result),
+      seen.holds === 'unknown' ? undefined : seen.holds,
+    );
     context.log.warn('not proven', { code: seen.problem, http_status: result.httpStatus, holds: seen.holds });
     return 'done';
   }
-  const first = row.probe?.class !== said.class || row.probe.http_status !== said.http_status || (seen.holds !== 'unknown' && seen.holds !== row.holds);
+  const first =
+    row.probe?.class !== said.class ||
+    row.probe.http_status !== said.http_status ||
+    (seen.holds !== 'unknown' && seen.holds !== row.holds);
   const wantsReadBack = seen.problem === 'consumer_not_restarted' && row.probe?.class !== 'ok';
   if (first || wantsReadBack) {
-    const tasks = wantsReadBack ? tasksOf(job, ['read_back_row'], task.version).map((t) => ({ ...t, kick: task.kick, fence: task.fence ?? '', consumerId: row.consumer_id })) : [];
-    await noteRow(deps, task, 'probed', (before) => ({ ...before, attempts: before.attempts + 1, probe: said, holds: seen.holds === 'unknown' ? before.holds : seen.holds }), tasks);
+    const tasks = wantsReadBack
+      ? tasksOf(job, ['read_back_row'], task.version).map((t) => ({
+          ...t,
+          kick: task.kick,
+          fence: task.fence ?? '',
+          consumerId: row.consumer_id,
+        }))
+      : [];
+    await noteRow(
+      deps,
+      task,
+      'probed',
+      (before) => ({
+        ...before,
+        attempts: before.attempts + 1,
+        probe: said,
+        holds: seen.holds === 'unknown' ? before.holds : seen.holds,
+      }),
+      tasks,
+    );
   }
   return { laterMs: deps.times.provePollMs };
 }

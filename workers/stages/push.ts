@@ -21,16 +21,35 @@ export function push(deps: DistributeDeps): Handler {
   };
 }
 
-async function write(deps: DistributeDeps, task: Task, { job, row }: OpenRow, context: TaskContext): Promise<void> {
+async function write(
+  deps: DistributeDeps,
+  task: Task,
+  { job, row }: OpenRow,
+  context: TaskContext,
+): Promise<void> {
   const target = targetOf(row);
   const destination = deps.registry.destination(target.update_method);
-  const [secret, authority] = await Promise.all([deps.values.next(job), deps.authorities.read(target.update_auth_token_name)]);
+  const [secret, authority] = await Promise.all([
+    deps.values.next(job),
+    deps.authorities.read(target.update_auth_token_name),
+  ]);
   const fence = task.fence ?? '';
   const askedAt = deps.clock.monotonic();
   const until = deps.clock.now() + deps.times.leaseMs;
-  await noteRow(deps, task, 'push_started', (before) => ({ ...before, attempts: before.attempts + 1, started: { fence, until }, error: null }));
+  await noteRow(deps, task, 'push_started', (before) => ({
+    ...before,
+    attempts: before.attempts + 1,
+    started: { fence, until },
+    error: null,
+  }));
   const lease = leaseFrom(deps.clock, fence, until, askedAt, deps.times.leaseMs);
-  const call: VendorCall = { jobId: job.jobId, fence, lease, signal: context.signal, repeat: row.attempts > 0 || row.started !== null };
+  const call: VendorCall = {
+    jobId: job.jobId,
+    fence,
+    lease,
+    signal: context.signal,
+    repeat: row.attempts > 0 || row.started !== null,
+  };
   const receipt = await namedTarget(row, () => destination.push(call, target, authority, secret));
   await noteRow(deps, task, 'pushed', (before) => ({ ...before, receipt, started: null }));
   context.log.info('pushed', { version: receipt.version });
@@ -43,17 +62,30 @@ async function takeEffect(deps: DistributeDeps, task: Task, context: TaskContext
   const { job, row } = open;
   const target = targetOf(row);
   const authority = await deps.authorities.read(target.update_auth_token_name);
-  const call: VendorCall = { jobId: job.jobId, fence: task.fence ?? '', lease: null, signal: context.signal, repeat: false };
-  const settled = await namedTarget(row, () => deps.registry.destination(target.update_method).settled(call, target, authority, receipt));
+  const call: VendorCall = {
+    jobId: job.jobId,
+    fence: task.fence ?? '',
+    lease: null,
+    signal: context.signal,
+    repeat: false,
+  };
+  const settled = await namedTarget(row, () =>
+    deps.registry.destination(target.update_method).settled(call, target, authority, receipt),
+  );
   const waitedMs = deps.clock.now() - (row.opened_at ?? 0);
   if (settled === 'failed') throw notEffective(row, `its release v${receipt.version} failed`);
   if (settled === 'not_yet') {
-    if (waitedMs > deps.times.settleForMs) throw notEffective(row, `it is still pending after ${Math.round(waitedMs / 1000)} s`);
+    if (waitedMs > deps.times.settleForMs)
+      throw notEffective(row, `it is still pending after ${Math.round(waitedMs / 1000)} s`);
     return { laterMs: deps.times.settlePollMs };
   }
   if (await healthyForNextWave(deps, open, call)) {
     await endRow(deps, task, 'succeed', (before) => ({
-      row: { ...before, holds: 'new', wave_health: before.pinned.healthcheck_endpoint === null ? null : before.wave_health },
+      row: {
+        ...before,
+        holds: 'new',
+        wave_health: before.pinned.healthcheck_endpoint === null ? null : before.wave_health,
+      },
       event: 'row_written',
       detail: { version: receipt.version, ...fingerprintDetail(job) },
     }));
@@ -63,15 +95,24 @@ async function takeEffect(deps: DistributeDeps, task: Task, context: TaskContext
   if (waitedMs > deps.times.settleForMs) {
     throw new VelvetError('consumer_unhealthy', 'wave is not healthy', { detail: unhealthyDetail(row) });
   }
-  if (row.wave_health !== 'waiting') await noteRow(deps, task, 'wave_health_awaited', (before) => ({ ...before, wave_health: 'waiting' }));
+  if (row.wave_health !== 'waiting')
+    await noteRow(deps, task, 'wave_health_awaited', (before) => ({ ...before, wave_health: 'waiting' }));
   return { laterMs: deps.times.provePollMs };
 }
 
 /** A later wave is not begun before this one answers with success: health, not proof. The last wave needs none. */
-async function healthyForNextWave(deps: DistributeDeps, { job, row }: OpenRow, call: VendorCall): Promise<boolean> {
+async function healthyForNextWave(
+  deps: DistributeDeps,
+  { job, row }: OpenRow,
+  call: VendorCall,
+): Promise<boolean> {
   const endpoint = row.pinned.healthcheck_endpoint;
   if (endpoint === null || job.tally.pending === 0) return true;
-  const result = await deps.healthcheck.probe(call, { healthcheck_endpoint: endpoint }, `wave.${job.jobId}.${row.consumer_id}`);
+  const result = await deps.healthcheck.probe(
+    call,
+    { healthcheck_endpoint: endpoint },
+    `wave.${job.jobId}.${row.consumer_id}`,
+  );
   return result.httpStatus === row.pinned.healthcheck_success_status;
 }
 
@@ -96,7 +137,10 @@ export async function namedTarget<T>(row: Row, asking: () => Promise<T>): Promis
     return await asking();
   } catch (error) {
     if (!(error instanceof VelvetError)) throw error;
-    const detail = error.code === 'authority_invalid' ? `The vendor refused the authority ${row.pinned.update_auth_token_name ?? ''}, with which ${row.consumer_id} is written. Put a good one in place, then retry.` : error.detail;
+    const detail =
+      error.code === 'authority_invalid'
+        ? `The vendor refused the authority ${row.pinned.update_auth_token_name ?? ''}, with which ${row.consumer_id} is written. Put a good one in place, then retry.`
+        : error.detail;
     throw new VelvetError(error.code, error.message, {
       detail,
       ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),

@@ -15,19 +15,39 @@ export function readBack(deps: StageDeps): Handler {
       const target = targetOf(row);
       const authority = await deps.authorities.read(target.update_auth_token_name);
       const known = { next: await deps.values.next(job), previous: await deps.values.previous(job) };
-      const call: VendorCall = { jobId: job.jobId, fence: task.fence ?? '', lease: null, signal: context.signal, repeat: false };
-      const seen = await namedTarget(row, () => deps.registry.destination(target.update_method).readBack(call, target, authority, known, row.receipt));
+      const call: VendorCall = {
+        jobId: job.jobId,
+        fence: task.fence ?? '',
+        lease: null,
+        signal: context.signal,
+        repeat: false,
+      };
+      const seen = await namedTarget(row, () =>
+        deps.registry.destination(target.update_method).readBack(call, target, authority, known, row.receipt),
+      );
       const now = deps.clock.now();
       if (seen.holds === 'old' || seen.holds === 'other') throw overwritten(row.consumer_id, seen.holds);
-      if (seen.effect === 'failed') throw new VelvetError('write_not_effective', seen.detail, { detail: `${row.consumer_id}: ${seen.detail}. Mend it, then retry the row.` });
+      if (seen.effect === 'failed')
+        throw new VelvetError('write_not_effective', seen.detail, {
+          detail: `${row.consumer_id}: ${seen.detail}. Mend it, then retry the row.`,
+        });
       if (seen.holds === 'new' && seen.effect === 'running') {
-        await noteRow(deps, task, 'read_back', (before) => ({ ...before, holds: 'new', effective_at: before.effective_at ?? now, read_back_at: now, error: null }));
+        await noteRow(deps, task, 'read_back', (before) => ({
+          ...before,
+          holds: 'new',
+          effective_at: before.effective_at ?? now,
+          read_back_at: now,
+          error: null,
+        }));
         context.log.info('read back', { detail: seen.detail });
         return 'done';
       }
       // The probe's deadline ends the row; until then this keeps looking, and says what it waits for.
       if (row.error?.detail !== seen.detail) {
-        await noteRow(deps, task, 'read_back_awaited', (before) => ({ ...before, error: { code: 'consumer_not_restarted', detail: seen.detail } }));
+        await noteRow(deps, task, 'read_back_awaited', (before) => ({
+          ...before,
+          error: { code: 'consumer_not_restarted', detail: seen.detail },
+        }));
       }
       return { laterMs: deps.times.provePollMs };
     },

@@ -6,7 +6,16 @@ import type { Job } from '../../shared/rotation/job.ts';
 import type { Handler, TaskContext } from '../run.ts';
 import { slots } from '../vault/contract.ts';
 import { writeHandle } from '../vault/handles.ts';
-import { begin, errorPatch, issuerOf, presentJob, readCall, speaker, underLease, type StageDeps } from './deps.ts';
+import {
+  begin,
+  errorPatch,
+  issuerOf,
+  presentJob,
+  readCall,
+  speaker,
+  underLease,
+  type StageDeps,
+} from './deps.ts';
 import { named } from './verify.ts';
 
 export function revoke(deps: StageDeps): Handler {
@@ -22,14 +31,36 @@ export function revoke(deps: StageDeps): Handler {
       await promote(deps, task, job, context);
       const handle = job.oldAuthId;
       if (handle === null || issuer.capabilities.revoke === 'operator') throw byHand(job);
-      if (handle === job.newAuthId) throw new VelvetError('invariant_broken', 'the old handle is the new one');
+      if (handle === job.newAuthId)
+        throw new VelvetError('invariant_broken', 'the old handle is the new one');
       context.log.info('revoking', identity(deps, job));
-      const ended = await named(job, () => underLease(deps, job, context, (call) => issuer.revoke(call, authority, { id: handle, label: '' })));
+      const ended = await named(job, () =>
+        underLease(deps, job, context, (call) => issuer.revoke(call, authority, { id: handle, label: '' })),
+      );
+      if (ended === 'already_gone') await demandGone(deps, job, context);
       await finish(deps, task, job, context, { ended });
       return 'done';
     },
     failed: (task, error, context) => fail(deps, task, error, context),
   };
+}
+
+/** An authority of another account gets "no such thing" for a token that lives: the old value itself is asked, where it is kept. */
+async function demandGone(deps: StageDeps, job: Job, context: TaskContext): Promise<void> {
+  const old = await deps.values.previous(job);
+  if (old === null) return;
+  const authority = await deps.authorities.read(job.authority);
+  const found = await issuerOf(deps, job).isGone(
+    readCall(job, context.fence ?? '', context),
+    authority,
+    null,
+    old,
+  );
+  if (found !== 'still_there') return;
+  const detail = `The vendor says that ${job.oldAuthId} does not exist, yet the old token still works: the authority ${job.authority} belongs to another account. Put the right one in place, then retry. ${commandFor(job)}`;
+  throw new VelvetError('revoke_pending', 'already gone, says the authority; the old token works', {
+    detail,
+  });
 }
 
 /** After a revocation by hand: believed where the vendor says so, or where it cannot tell. */
@@ -43,12 +74,18 @@ export function checkRevoked(deps: StageDeps): Handler {
       const authority = await deps.authorities.read(job.authority);
       const handle = job.oldAuthId === null ? null : { id: job.oldAuthId, label: '' };
       const old = await deps.values.previous(job);
-      const found = await named(job, () => issuerOf(deps, job).isGone(readCall(job, fence, context), authority, handle, old));
+      const found = await named(job, () =>
+        issuerOf(deps, job).isGone(readCall(job, fence, context), authority, handle, old),
+      );
       if (found === 'still_there') {
-        throw new VelvetError('revoke_pending', 'still live', { detail: `The vendor says that the old token is still live. ${commandFor(job)} Then send mark_revoked again, or retry.` });
+        throw new VelvetError('revoke_pending', 'still live', {
+          detail: `The vendor says that the old token is still live. ${commandFor(job)} Then send mark_revoked again, or retry.`,
+        });
       }
       await promote(deps, task, job, context);
-      await finish(deps, task, job, context, { ended: found === 'gone' ? 'gone, says the vendor' : 'by hand; the vendor cannot tell' });
+      await finish(deps, task, job, context, {
+        ended: found === 'gone' ? 'gone, says the vendor' : 'by hand; the vendor cannot tell',
+      });
       return 'done';
     },
     failed: (task, error, context) => fail(deps, task, error, context),
@@ -64,12 +101,21 @@ async function promote(deps: StageDeps, task: Task, job: Job, context: TaskConte
     const next = await deps.values.next(job);
     await underLease(deps, job, context, (call) => deps.vault.write(call, slot, next));
     const written = await deps.vault.read(slot);
-    if (written?.fingerprint(deps.fingerprintKey) !== job.newFingerprint) throw new VelvetError('vault_unavailable', 'the vault does not hold what was written');
+    if (written?.fingerprint(deps.fingerprintKey) !== job.newFingerprint)
+      throw new VelvetError('vault_unavailable', 'the vault does not hold what was written');
   }
-  await underLease(deps, job, context, (call) => writeHandle(deps.vault, call, job.credential, job.newAuthId));
+  await underLease(deps, job, context, (call) =>
+    writeHandle(deps.vault, call, job.credential, job.newAuthId),
+  );
 }
 
-async function finish(deps: StageDeps, task: Task, job: Job, context: TaskContext, detail: Record<string, unknown>): Promise<void> {
+async function finish(
+  deps: StageDeps,
+  task: Task,
+  job: Job,
+  context: TaskContext,
+  detail: Record<string, unknown>,
+): Promise<void> {
   await underLease(deps, job, context, async (call) => {
     await deps.vault.remove(call, slots.previous(job.credential, job.jobId));
     await deps.vault.remove(call, slots.pending(job.credential, job.mintedFence ?? 'none'));
@@ -86,8 +132,12 @@ async function fail(deps: StageDeps, task: Task, error: VelvetError, context: Ta
   const job = await presentJob(deps, task);
   if (job === null) return;
   // The codes that say something about the authority, or that a person must act, stand; all else means that the token may live.
-  const keep = ['authority_invalid', 'manual_revoke_required', 'revoke_pending', 'invariant_broken'].includes(error.code);
-  const detail = keep ? error.detail : `The old token could not be revoked and may be live: ${error.detail} ${commandFor(job)}`;
+  const keep = ['authority_invalid', 'manual_revoke_required', 'revoke_pending', 'invariant_broken'].includes(
+    error.code,
+  );
+  const detail = keep
+    ? error.detail
+    : `The old token could not be revoked and may be live: ${error.detail} ${commandFor(job)}`;
   const shown = { code: keep ? error.code : ('revoke_pending' as const), detail };
   context.log.error('revoke failed', { ...identity(deps, job), code: shown.code, by_hand: commandFor(job) });
   await deps.transitions.apply(task, 'revoke_failed', speaker(task, context), () => ({
@@ -97,11 +147,17 @@ async function fail(deps: StageDeps, task: Task, error: VelvetError, context: Ta
 }
 
 function identity(deps: StageDeps, job: Job): Record<string, string | null> {
-  return { old_auth_id: job.oldAuthId, new_auth_id: job.newAuthId, vault_ref: job.vaultRef ?? deps.vault.ref(slots.current(job.credential)) };
+  return {
+    old_auth_id: job.oldAuthId,
+    new_auth_id: job.newAuthId,
+    vault_ref: job.vaultRef ?? deps.vault.ref(slots.current(job.credential)),
+  };
 }
 
 function byHand(job: Job): VelvetError {
-  return new VelvetError('manual_revoke_required', 'no handle to revoke', { detail: `Velvet does not know the old token's handle. Find it at the vendor and revoke it by hand, then send mark_revoked. ${commandFor(job)}` });
+  return new VelvetError('manual_revoke_required', 'no handle to revoke', {
+    detail: `Velvet does not know the old token's handle. Find it at the vendor and revoke it by hand, then send mark_revoked. ${commandFor(job)}`,
+  });
 }
 
 /** What to type by hand, with the handle where it is known. */

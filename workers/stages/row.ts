@@ -3,7 +3,14 @@ import { shortFingerprint } from '../../shared/lib/secret.ts';
 import type { VelvetError } from '../../shared/lib/errors.ts';
 import type { Task } from '../../shared/rotation/effects.ts';
 import type { Job } from '../../shared/rotation/job.ts';
-import { rowStep, statusIn, withStatus, type Phase, type Row, type RowEvent } from '../../shared/rotation/rows.ts';
+import {
+  rowStep,
+  statusIn,
+  withStatus,
+  type Phase,
+  type Row,
+  type RowEvent,
+} from '../../shared/rotation/rows.ts';
 import type { RowChange, Speaker } from '../../shared/transition.ts';
 import { presentJob, type CoreDeps } from './deps.ts';
 
@@ -28,25 +35,46 @@ export function rowSpeaker(task: Task): Speaker {
 }
 
 /** Ends the row's phase, unless something else ended it meanwhile. */
-export async function endRow(deps: CoreDeps, task: Task, on: RowEvent, ending: (row: Row, job: Job) => { row: Row; event: string; detail?: Record<string, unknown> }): Promise<void> {
-  await deps.transitions.settleRow(task, task.consumerId ?? '', rowSpeaker(task), (row, job): RowChange | null => {
-    const phase = job.phase ?? 'distribute';
-    const to = rowStep(statusIn(row, phase), on);
-    if (to === null) return null;
-    const end = ending(row, job);
-    return { ...end, row: withStatus(end.row, phase, to) };
-  });
+export async function endRow(
+  deps: CoreDeps,
+  task: Task,
+  on: RowEvent,
+  ending: (row: Row, job: Job) => { row: Row; event: string; detail?: Record<string, unknown> },
+): Promise<void> {
+  await deps.transitions.settleRow(
+    task,
+    task.consumerId ?? '',
+    rowSpeaker(task),
+    (row, job): RowChange | null => {
+      const phase = job.phase ?? 'distribute';
+      const to = rowStep(statusIn(row, phase), on);
+      if (to === null) return null;
+      const end = ending(row, job);
+      return { ...end, row: withStatus(end.row, phase, to) };
+    },
+  );
 }
 
 /** Writes to a row that stays in progress. */
-export async function noteRow(deps: CoreDeps, task: Task, event: string, change: (row: Row) => Row, tasks: readonly Task[] = []): Promise<void> {
+export async function noteRow(
+  deps: CoreDeps,
+  task: Task,
+  event: string,
+  change: (row: Row) => Row,
+  tasks: readonly Task[] = [],
+): Promise<void> {
   await deps.transitions.settleRow(task, task.consumerId ?? '', rowSpeaker(task), (row, job) =>
     statusIn(row, job.phase ?? 'distribute') === 'in_progress' ? { row: change(row), event, tasks } : null,
   );
 }
 
 /** A failed row: its own code, and whether a write of it may still be under way. */
-export async function failRow(deps: CoreDeps, task: Task, error: VelvetError, holds?: Row['holds']): Promise<void> {
+export async function failRow(
+  deps: CoreDeps,
+  task: Task,
+  error: VelvetError,
+  holds?: Row['holds'],
+): Promise<void> {
   await endRow(deps, task, 'fail', (row) => ({
     row: {
       ...row,

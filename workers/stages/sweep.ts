@@ -21,7 +21,13 @@ export async function sweep(deps: CoreDeps, log: Log): Promise<SweepReport> {
       for (const job of await deps.store.openJobs(credential, env)) {
         if (await rescued(deps, job)) {
           kicked += 1;
-          log.warn('silent job kicked', { job_id: job.jobId, credential, status: job.status, task: job.resume, kick: job.kick + 1 });
+          log.warn('silent job kicked', {
+            job_id: job.jobId,
+            credential,
+            status: job.status,
+            task: job.resume,
+            kick: job.kick + 1,
+          });
         }
       }
     } catch (error) {
@@ -33,7 +39,8 @@ export async function sweep(deps: CoreDeps, log: Log): Promise<SweepReport> {
 
 async function rescued(deps: CoreDeps, job: Job): Promise<boolean> {
   if (kindOf(job) !== 'automatic' || job.resume === null) return false;
-  const quietMs = job.status === 'aborted' && job.error !== null ? deps.times.cleanupRetryMs : deps.times.silentMs;
+  const quietMs =
+    job.status === 'aborted' && job.error !== null ? deps.times.cleanupRetryMs : deps.times.silentMs;
   if (deps.clock.now() - job.updatedAt < quietMs) return false;
   const own = taskOf(job, job.resume);
   if ((await someAlive(deps, job, [own])).size > 0) return false;
@@ -56,9 +63,18 @@ async function everyOpenRowHasATask(deps: CoreDeps, job: Job): Promise<boolean> 
 async function someAlive(deps: CoreDeps, job: Job, tasks: readonly Task[]): Promise<ReadonlySet<string>> {
   const kicks = Array.from({ length: job.kick + 1 }, (_, kick) => kick);
   const alive = await deps.relay.alive(tasks.flatMap((task) => kicks.map((kick) => ({ ...task, kick }))));
-  return new Set(tasks.filter((task) => kicks.some((kick) => alive.has(taskId({ ...task, kick })))).map(taskId));
+  return new Set(
+    tasks.filter((task) => kicks.some((kick) => alive.has(taskId({ ...task, kick })))).map(taskId),
+  );
 }
 
 function taskOf(job: Job, effect: Effect): Task {
-  return { effect, credential: job.credential, env: job.env, jobId: job.jobId, version: job.statusVersion, kick: 0 };
+  return {
+    effect,
+    credential: job.credential,
+    env: job.env,
+    jobId: job.jobId,
+    version: job.statusVersion,
+    kick: 0,
+  };
 }

@@ -15,7 +15,9 @@ export function verify(deps: StageDeps): Handler {
       const { fence } = await begin(deps, job, context);
       const current = await deps.vault.read(slots.current(job.credential));
       const authority = await deps.authorities.read(job.authority);
-      const result = await named(job, () => issuerOf(deps, job).verify(readCall(job, fence, context), current, authority));
+      const result = await named(job, () =>
+        issuerOf(deps, job).verify(readCall(job, fence, context), current, authority),
+      );
       // The vendor's word comes first; what was written down at adoption helps where the vendor cannot name it.
       const oldAuthId = result.handle?.id ?? (await readHandle(deps.vault, job.credential));
       const found: JobPatch = {
@@ -28,19 +30,28 @@ export function verify(deps: StageDeps): Handler {
       const problem = problemOf(job, result);
       const detail = { current: result.current, authority_may_mint: result.mayMint, old_auth_id: oldAuthId };
       if (problem === null) {
-        await deps.transitions.apply(task, 'verify_succeeded', speaker(task, context), () => ({ patch: { ...found, error: null }, detail }));
+        await deps.transitions.apply(task, 'verify_succeeded', speaker(task, context), () => ({
+          patch: { ...found, error: null },
+          detail,
+        }));
         context.log.info('verified', { old_auth_id: oldAuthId });
         return 'done';
       }
       const failure = { ...detail, code: problem.code, reason: problem.detail };
-      await deps.transitions.apply(task, 'verify_failed', speaker(task, context), () => ({ patch: { ...found, ...errorPatch(deps, problem) }, detail: failure }));
+      await deps.transitions.apply(task, 'verify_failed', speaker(task, context), () => ({
+        patch: { ...found, ...errorPatch(deps, problem) },
+        detail: failure,
+      }));
       context.log.warn('verify failed', { code: problem.code, detail: problem.detail });
       return 'done';
     },
 
     async failed(task, error, context) {
       const detail = { code: error.code, reason: error.detail };
-      await deps.transitions.apply(task, 'verify_failed', speaker(task, context), () => ({ patch: errorPatch(deps, error), detail }));
+      await deps.transitions.apply(task, 'verify_failed', speaker(task, context), () => ({
+        patch: errorPatch(deps, error),
+        detail,
+      }));
     },
   };
 }
@@ -52,12 +63,17 @@ export async function named<T>(job: Job, asking: () => Promise<T>): Promise<T> {
   } catch (error) {
     if (!(error instanceof VelvetError) || error.code !== 'authority_invalid') throw error;
     const detail = `The vendor refused the authority ${job.authority}. Put a good one in place under that name, then retry. The token that is being rotated was not touched.`;
-    throw new VelvetError('authority_invalid', error.message, { detail, ...(error.httpStatus === undefined ? {} : { httpStatus: error.httpStatus }) });
+    throw new VelvetError('authority_invalid', error.message, {
+      detail,
+      ...(error.httpStatus === undefined ? {} : { httpStatus: error.httpStatus }),
+    });
   }
 }
 
 function problemOf(job: Job, result: VerifyResult): VelvetError | null {
-  const authority = result.mayMint ? null : `The authority ${job.authority} may not mint: ${result.mayMintReason ?? 'the vendor does not say why'}.`;
+  const authority = result.mayMint
+    ? null
+    : `The authority ${job.authority} may not mint: ${result.mayMintReason ?? 'the vendor does not say why'}.`;
   const besides = authority === null ? `The authority ${job.authority} may mint.` : authority;
   if (result.current === 'absent') {
     const detail = `Velvet's vault holds no value for ${job.credential}. Give it the first one with \`npx velvet adopt ${job.credential}\`, then retry. ${besides}`;
@@ -67,5 +83,9 @@ function problemOf(job: Job, result: VerifyResult): VelvetError | null {
     const detail = `old token invalid: the vendor answered 401 to the value that Velvet's vault holds for ${job.credential}. Find out which copy is right: if consumers run on another one that works, abort, run \`npx velvet adopt ${job.credential}\` with that value, and start again. ${besides}`;
     return new VelvetError('current_token_invalid', 'current token is dead', { detail });
   }
-  return authority === null ? null : new VelvetError('authority_invalid', 'authority may not mint', { detail: `${authority} Put a good one in place under that name, then retry.` });
+  return authority === null
+    ? null
+    : new VelvetError('authority_invalid', 'authority may not mint', {
+        detail: `${authority} Put a good one in place under that name, then retry.`,
+      });
 }

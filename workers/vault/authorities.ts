@@ -9,14 +9,21 @@ export interface Authorities {
 }
 
 /** Bootstrap authorities come from the environment, the others lie in the vault beside the credentials. */
-export function createAuthorities(vault: Vault, bootstrap: Readonly<Record<string, Secret | null>>): Authorities {
+export function createAuthorities(
+  vault: Vault,
+  bootstrap: Readonly<Record<string, Secret | null>>,
+): Authorities {
   return {
     async read(name) {
       const fromEnvironment = Object.hasOwn(bootstrap, name);
       const secret = fromEnvironment ? bootstrap[name] : await vault.read(slots.current(name));
       if (secret !== null && secret !== undefined) return secret;
-      const where = fromEnvironment ? `set ${name} in the environment of stage and distribute` : `put it into the vault with \`npx velvet adopt ${name}\``;
-      throw new VelvetError('authority_invalid', `authority ${name} is missing`, { detail: `The authority ${name} is missing: ${where}, then retry.` });
+      const where = fromEnvironment
+        ? `set ${name} in the environment of stage and distribute`
+        : `put it into the vault with \`npx velvet adopt ${name}\``;
+      throw new VelvetError('authority_invalid', `authority ${name} is missing`, {
+        detail: `The authority ${name} is missing: ${where}, then retry.`,
+      });
     },
   };
 }

@@ -8,7 +8,12 @@ export async function readHandle(vault: Vault, credential: string): Promise<stri
 }
 
 /** Null empties the slot: a handle that is not known must not name an older token. */
-export async function writeHandle(vault: Vault, call: VendorCall, credential: string, handle: string | null): Promise<void> {
+export async function writeHandle(
+  vault: Vault,
+  call: VendorCall,
+  credential: string,
+  handle: string | null,
+): Promise<void> {
   if (handle === null) await vault.remove(call, slots.handle(credential));
   else await vault.write(call, slots.handle(credential), new Secret(handle));
 }

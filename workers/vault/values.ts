@@ -37,7 +37,10 @@ export function createValues(vault: Vault, fingerprintKey: Buffer): Values {
     async next(job) {
       const slot = slots.pending(job.credential, job.mintedFence ?? 'none');
       const secret = job.mintedFence === null ? null : await read(slot, job.newFingerprint, job);
-      if (secret === null) throw new VelvetError('invariant_broken', `${slot} is empty`, { detail: `${vault.ref(slot)} is empty: abort the job.` });
+      if (secret === null)
+        throw new VelvetError('invariant_broken', `${slot} is empty`, {
+          detail: `${vault.ref(slot)} is empty: abort the job.`,
+        });
       return secret;
     },
     previous: (job) => read(slots.previous(job.credential, job.jobId), job.oldFingerprint, job),

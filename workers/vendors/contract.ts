@@ -56,7 +56,12 @@ export interface Issuer {
   listMinted(call: VendorCall, authority: Secret): Promise<readonly Handle[]>;
 
   /** Whether the credential is gone. Changes nothing. */
-  isGone(call: VendorCall, authority: Secret, handle: Handle | null, old: Secret | null): Promise<'gone' | 'still_there' | 'cannot_tell'>;
+  isGone(
+    call: VendorCall,
+    authority: Secret,
+    handle: Handle | null,
+    old: Secret | null,
+  ): Promise<'gone' | 'still_there' | 'cannot_tell'>;
 
   /** Ends one credential. Already gone is success. */
   revoke(call: VendorCall, authority: Secret, handle: Handle): Promise<'revoked' | 'already_gone'>;
@@ -96,10 +101,21 @@ export interface Destination {
   push(call: VendorCall, target: Target, authority: Secret, secret: Secret): Promise<PushReceipt>;
 
   /** Whether that push has taken effect. The stage asks again later; a handler never waits. */
-  settled(call: VendorCall, target: Target, authority: Secret, receipt: PushReceipt): Promise<'yes' | 'not_yet' | 'failed'>;
+  settled(
+    call: VendorCall,
+    target: Target,
+    authority: Secret,
+    receipt: PushReceipt,
+  ): Promise<'yes' | 'not_yet' | 'failed'>;
 
   /** What the target holds now and whether it runs on it. Changes nothing. */
-  readBack(call: VendorCall, target: Target, authority: Secret, known: KnownValues, receipt: PushReceipt | null): Promise<Evidence>;
+  readBack(
+    call: VendorCall,
+    target: Target,
+    authority: Secret,
+    known: KnownValues,
+    receipt: PushReceipt | null,
+  ): Promise<Evidence>;
 }
 
 /** The consumer row as a probe sees it. */
@@ -111,7 +127,14 @@ export interface ProbeTarget {
  * What a consumer answered: ok (2xx) · redirect (3xx, never followed) · unauthorized (401) · forbidden (403) ·
  * edge (a refusal in HTML, from a proxy) · erroring (any other status) · unreachable (no answer in time).
  */
-export type ProbeClass = 'ok' | 'redirect' | 'unauthorized' | 'forbidden' | 'edge' | 'erroring' | 'unreachable';
+export type ProbeClass =
+  | 'ok'
+  | 'redirect'
+  | 'unauthorized'
+  | 'forbidden'
+  | 'edge'
+  | 'erroring'
+  | 'unreachable';
 
 export interface ProbeResult {
   readonly class: ProbeClass;

@@ -1,0 +1,80 @@
+// Who asks: bearer service tokens, their scopes and the credentials that they are limited to. Deleted or expired: refused on the next request.
+import type { Context, MiddlewareHandler } from 'hono';
+import type { Clock } from '../shared/lib/clock.ts';
+import { VelvetError } from '../shared/lib/errors.ts';
+import type { Scope, ServiceToken, SystemStore } from '../shared/redis/system-store.ts';
+import type { Actor } from '../shared/rotation/job.ts';
+
+export interface Caller {
+  readonly tokenId: string;
+  readonly owner: string;
+  readonly scopes: ReadonlySet<Scope>;
+  readonly credentials: readonly string[] | null;
+  readonly slackUserId: string | null;
+}
+
+export interface AppVariables {
+  readonly requestId: string;
+  readonly caller: Caller;
+}
+export interface AppEnvironment {
+  Variables: AppVariables;
+}
+
+/** What a scope brings along. */
+const includes: Readonly<Record<Scope, readonly Scope[]>> = {
+  read: ['read'],
+  revoke: ['revoke', 'read'],
+  rotate: ['rotate', 'revoke', 'read'],
+  admin: ['admin', 'read'],
+};
+
+export function authenticate(system: SystemStore, clock: Clock): MiddlewareHandler<AppEnvironment> {
+  return async (context, next) => {
+    const presented = /^Bearer +(\S+)$/i.exec(context.req.header('authorization') ?? '')?.[1];
+    if (presented === undefined) throw new VelvetError('unauthenticated', 'no bearer token');
+    const token = await system.findToken(presented, clock.now());
+    if (token === null) throw new VelvetError('unauthenticated', 'unknown, deleted or expired token');
+    context.set('caller', callerOf(token));
+    await next();
+  };
+}
+
+function callerOf(token: ServiceToken): Caller {
+  return {
+    tokenId: token.id,
+    owner: token.owner,
+    scopes: new Set(token.scopes.flatMap((scope) => includes[scope])),
+    credentials: token.credentials,
+    slackUserId: token.slack_user_id,
+  };
+}
+
+/** Throws `forbidden`, naming what is missing, unless the caller has the scope and, where one is named, may touch the credential. */
+export function demand(context: Context<AppEnvironment>, scope: Scope, credential?: string): Caller {
+  const caller = context.get('caller');
+  if (!caller.scopes.has(scope)) {
+    const detail = `This needs a service token with the scope '${scope}'; yours has ${[...caller.scopes].join(', ') || 'none'}. Use another one, or ask an admin for it.`;
+    throw new VelvetError('forbidden', `scope ${scope} missing`, { detail, extra: { missing_scope: scope } });
+  }
+  if (credential !== undefined && !mayTouch(caller, credential)) {
+    const detail = `This service token is limited to ${caller.credentials?.join(', ') ?? 'nothing'}, and ${credential} is not among them. Use another one, or ask an admin for it.`;
+    throw new VelvetError('forbidden', "credential not among the token's", {
+      detail,
+      extra: { missing_credential: credential },
+    });
+  }
+  return caller;
+}
+
+export function mayTouch(caller: Caller, credential: string): boolean {
+  if (caller.credentials === null) return true;
+  return caller.credentials.some((pattern) =>
+    pattern.endsWith('*') ? credential.startsWith(pattern.slice(0, -1)) : pattern === credential,
+  );
+}
+
+/** How the caller signs in the audit trail. */
+export function actorOf(caller: Caller): Actor {
+  return { operatorId: caller.owner, slackUserId: caller.slackUserId };
+}

@@ -1,0 +1,64 @@
+// The only place where an error becomes an HTTP answer: RFC 9457 problem details. What nobody foresaw becomes bland.
+import type { Context } from 'hono';
+import { HTTPException } from 'hono/http-exception';
+import { VelvetError, errorTable, isVelvetError, type ErrorCode } from '../shared/lib/errors.ts';
+import { logfields, type Log } from '../shared/lib/log.ts';
+
+/** Where `type` points: the section of the generated error page, which this server also serves. */
+export const errorPage = '/docs/errors.md';
+
+export function problemAnswer(context: Context, thrown: unknown, log: Log): Response {
+  const error = known(thrown);
+  const requestId = String(context.get('requestId') ?? '');
+  const row = errorTable[error.code];
+  if (row.http >= 500 && !isVelvetError(thrown))
+    log.error('request failed', { request_id: requestId }, { cause: thrown });
+  else log.info('request refused', { request_id: requestId, path: context.req.path, ...logfields(error) });
+  const body = {
+    type: `${errorPage}#${error.code}`,
+    title: row.means,
+    status: row.http,
+    detail: error.detail,
+    code: error.code,
+    request_id: requestId,
+    ...error.extra,
+  };
+  const headers: Record<string, string> = {
+    'content-type': 'application/problem+json',
+    'x-request-id': requestId,
+  };
+  if (error.code === 'unauthenticated') headers['www-authenticate'] = 'Bearer';
+  if (error.retryAfterMs !== undefined) headers['retry-after'] = String(Math.ceil(error.retryAfterMs / 1000));
+  return new Response(JSON.stringify(body), { status: row.http, headers });
+}
+
+function known(thrown: unknown): VelvetError {
+  if (isVelvetError(thrown)) return thrown;
+  if (thrown instanceof HTTPException) return fromHttp(thrown);
+  // Every command of an API connection fails within milliseconds while Redis is away; that is no fault of the caller.
+  if (
+    thrown instanceof Error &&
+    /MaxRetriesPerRequest|Stream isn't writeable|Connection is closed|ECONNREFUSED/.test(thrown.message)
+  ) {
+    return new VelvetError('store_unavailable', thrown.message, { kind: 'ConnectionError' });
+  }
+  return new VelvetError('internal', 'unforeseen');
+}
+
+// Hono's own refusals, before any handler of ours ran.
+const httpCodes: Readonly<Record<number, ErrorCode>> = {
+  400: 'invalid_request',
+  404: 'not_found',
+  413: 'too_large',
+  415: 'invalid_request',
+};
+
+function fromHttp(thrown: HTTPException): VelvetError {
+  const code = httpCodes[thrown.status] ?? 'internal';
+  const details: Readonly<Record<number, string>> = {
+    400: 'The body is not JSON. Send one JSON object, e.g. {"action":"verify"}; nothing was changed.',
+    415: 'The body is not declared as JSON. Send the header `content-type: application/json`; nothing was changed.',
+  };
+  const detail = details[thrown.status];
+  return new VelvetError(code, thrown.message, detail === undefined ? {} : { detail });
+}

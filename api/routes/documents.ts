@@ -1,0 +1,32 @@
+// What the API says about itself: /openapi.json, from the schemas that validate, and the page that a problem's `type` points at.
+import { readFileSync } from 'node:fs';
+import { newRouter, type App } from '../app.ts';
+import { errorPage } from '../problem.ts';
+
+const page = new URL('../../docs/errors.md', import.meta.url);
+
+export function documentRoutes(whole: App): App {
+  const app = newRouter();
+  whole.openAPIRegistry.registerComponent('securitySchemes', 'serviceToken', {
+    type: 'http',
+    scheme: 'bearer',
+  });
+  app.get('/openapi.json', (context) =>
+    context.json(
+      whole.getOpenAPI31Document({
+        openapi: '3.1.0',
+        info: {
+          title: 'Velvet',
+          version: '0.1.0',
+          description:
+            'Rotates credentials and proves that each consumer runs on the new one before it revokes the old.',
+        },
+        security: [{ serviceToken: [] }],
+      }),
+    ),
+  );
+  app.get(errorPage, (context) =>
+    context.body(readFileSync(page, 'utf8'), 200, { 'content-type': 'text/markdown; charset=utf-8' }),
+  );
+  return app;
+}

@@ -1,0 +1,69 @@
+// /healthz, /health and /flags: public, cheap, and true: Redis is asked, and every worker family must have beaten.
+import { createRoute, z } from '@hono/zod-openapi';
+import { logfields } from '../../shared/lib/log.ts';
+import { unfitReasons } from '../../shared/redis/connection.ts';
+import { newRouter, type ApiDeps, type App } from '../app.ts';
+import { anyAnswer } from '../schemas.ts';
+
+export interface Health {
+  readonly status: 'ok' | 'degraded';
+  readonly failing?: readonly string[];
+  readonly warnings?: Readonly<Record<string, string>>;
+}
+
+/** What is failing now; empty where new rotations may be started. */
+export async function healthOf(deps: ApiDeps): Promise<Health> {
+  try {
+    const [unfit, silent, warnings] = await Promise.all([
+      deps.allowVolatileRedis ? [] : unfitReasons(deps.redis),
+      deps.system.silentFamilies(),
+      deps.system.unavailable(),
+    ]);
+    const failing = [
+      ...unfit.map((reason) => `redis: ${reason}`),
+      ...silent.map((family) => `${family}: no process of this family has beaten for 30 s`),
+    ];
+    const warned = Object.keys(warnings).length === 0 ? {} : { warnings };
+    return failing.length === 0 ? { status: 'ok', ...warned } : { status: 'degraded', failing, ...warned };
+  } catch (error) {
+    deps.log.warn('health: redis did not answer', logfields(error));
+    return { status: 'degraded', failing: ['redis: unreachable'] };
+  }
+}
+
+export function healthRoutes(deps: ApiDeps): App {
+  const app = newRouter();
+  for (const path of ['/healthz', '/health']) {
+    const route = createRoute({
+      method: 'get',
+      path,
+      tags: ['health'],
+      summary: 'Whether new rotations can be started',
+      responses: { 200: anyAnswer('{"status":"ok"}'), 503: anyAnswer('{"status":"degraded","failing":[…]}') },
+    });
+    app.openapi(route, async (context) => {
+      const health = await healthOf(deps);
+      const body: Record<string, unknown> = { ...health };
+      return context.json(body, health.status === 'ok' ? 200 : 503);
+    });
+  }
+  const flags = createRoute({
+    method: 'get',
+    path: '/flags',
+    tags: ['health'],
+    summary: 'The feature flags',
+    responses: {
+      200: {
+        description: 'Flag → on',
+        content: {
+          'application/json': {
+            schema: z.record(z.string(), z.boolean()),
+            example: { velvet_v2_rotation: true },
+          },
+        },
+      },
+    },
+  });
+  app.openapi(flags, async (context) => context.json(await deps.system.flags(), 200));
+  return app;
+}

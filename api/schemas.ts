@@ -1,0 +1,177 @@
+// The wire: what requests must look like and what answers look like. The same schemas validate and make /openapi.json.
+import { z } from '@hono/zod-openapi';
+import { operatorActionNames } from '../shared/rotation/machine.ts';
+import { statusNames } from '../shared/rotation/statuses.ts';
+import { scopes } from '../shared/redis/system-store.ts';
+
+const words = (max: number) => z.string().trim().min(1).max(max);
+
+export const nameParam = z.object({
+  name: z.string().openapi({ param: { name: 'name', in: 'path' }, example: 'HK_PLATFORM_FULL' }),
+});
+export const jobParam = nameParam.extend({
+  job_id: z.string().openapi({ param: { name: 'job_id', in: 'path' } }),
+});
+export const limitQuery = z.object({
+  limit: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(100)
+    .default(5)
+    .openapi({ param: { name: 'limit', in: 'query' } }),
+});
+
+const flowType = z.enum(['operational'], {
+  error:
+    "must be 'operational': this release carries out operational rotations; 'revocation' and 'testing' come with a later one",
+});
+const noForce = z.literal(false, { error: 'must be false: forced revocation comes with a later release' });
+
+export const createBody = z
+  .strictObject({
+    flow_type: flowType,
+    idempotency_key: words(200).openapi({
+      description: 'Yours to choose, e.g. a UUID. The same key with the same body answers with the same job.',
+    }),
+    force_revoke: noForce.default(false),
+    ticket_id: words(200).optional(),
+    reason: words(1000).optional(),
+  })
+  .openapi('CreateRotation', {
+    example: {
+      flow_type: 'operational',
+      idempotency_key: '6f1c0a52-6a0b-4f57-9a52-0d5f7f6c2b11',
+      force_revoke: false,
+    },
+  });
+
+const version = z.int().positive().optional().openapi({
+  description: "The job's version that you decided on; refused with version_moved where it has moved.",
+});
+const consumerId = words(120);
+
+/** One shape per action; those of the table that this release does not carry out are refused by the job, not by the schema. */
+const carriedShapes = [
+  z.strictObject({ action: z.literal('verify'), version }),
+  z.strictObject({ action: z.literal('proceed_mint'), version, confirm: z.string().optional() }),
+  z.strictObject({
+    action: z.literal('proceed_revoke'),
+    version,
+    ticket_id: z.string().trim().max(200).optional(),
+    confirm: z.string().optional(),
+  }),
+  z.strictObject({
+    action: z.literal('retry'),
+    version,
+    consumer_ids: z.array(consumerId).min(1).optional(),
+  }),
+  z.strictObject({
+    action: z.literal('confirm_consumer'),
+    version,
+    consumer_id: consumerId,
+    note: words(2000),
+    acknowledge_disproof: z.boolean().optional(),
+  }),
+  z.strictObject({
+    action: z.literal('skip_consumer'),
+    version,
+    consumer_id: consumerId,
+    reason: words(2000),
+  }),
+  z.strictObject({ action: z.literal('mark_revoked'), version, ticket_id: words(200).optional() }),
+  z.strictObject({ action: z.literal('abort'), version, ticket_id: words(200).optional() }),
+] as const;
+const carried: readonly string[] = carriedShapes.map((shape) => shape.shape.action.value);
+export const laterActions = operatorActionNames.filter((name) => !carried.includes(name));
+
+export const stageBody = z
+  .discriminatedUnion('action', carriedShapes)
+  .openapi('StageAction', { example: { action: 'verify' } });
+export type StageBody = z.infer<typeof stageBody>;
+
+export const flagBody = z.strictObject({ enabled: z.boolean() }).openapi('SetFlag');
+
+export const newTokenBody = z
+  .strictObject({
+    name: words(100),
+    owner: words(200).openapi({
+      description: 'The person behind it: two tokens of one owner are one person to the two-person gate.',
+    }),
+    scopes: z.array(z.enum(scopes)).min(1),
+    credentials: z
+      .array(z.string().regex(/^[A-Za-z0-9_.-]+\*?$|^\*$/, "a credential's name, or a prefix that ends in *"))
+      .min(1)
+      .optional(),
+    expires_in: z.int().min(60).max(31_536_000).openapi({ description: 'Seconds, a year at most.' }),
+    slack_user_id: z
+      .string()
+      .regex(/^[UW][A-Z0-9]+$/, 'a Slack user id, e.g. U012AB3CD')
+      .optional(),
+  })
+  .openapi('NewServiceToken');
+
+const nullableText = z.string().nullable();
+export const rowAnswer = z
+  .looseObject({
+    consumer_id: z.string(),
+    update_method: z.string(),
+    wave: z.int(),
+    distribute_status: z.string(),
+    validate_status: z.string(),
+    holds: z.string(),
+    proof: nullableText,
+    attempts: z.int(),
+    error: z.object({ code: z.string(), detail: z.string() }).nullable(),
+    updated_at: z.string(),
+  }) // prettier-ignore
+  .openapi('Consumer');
+
+export const jobAnswer = z
+  .looseObject({
+    job_id: z.string(),
+    credential: z.string(),
+    env: z.string(),
+    flow_type: z.string(),
+    status: z.enum(statusNames as [string, ...string[]]),
+    status_since: z.string(),
+    version: z.int(),
+    stuck: z.boolean(),
+    stuck_reason: nullableText,
+    allowed_actions: z.array(z.string()),
+    consumers: z.array(rowAnswer),
+    old_auth_id: nullableText,
+    new_auth_id: nullableText,
+    vault_ref: nullableText,
+    error: z.object({ code: z.string(), detail: z.string(), at: z.string() }).nullable(),
+    residual: z.array(z.looseObject({ kind: z.string() })),
+    created_at: z.string(),
+    updated_at: z.string(),
+  }) // prettier-ignore
+  .openapi('Rotation');
+
+export const problemSchema = z
+  .looseObject({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    code: z.string(),
+    request_id: z.string(),
+  })
+  .openapi('Problem');
+
+export const anyAnswer = (what: string) => ({
+  description: what,
+  content: { 'application/json': { schema: z.looseObject({}) } },
+});
+export const refused = {
+  default: {
+    description: 'A problem document (RFC 9457); `code` is the contract, `detail` says what to do next.',
+    content: { 'application/problem+json': { schema: problemSchema } },
+  },
+};
+export const jsonBody = <T extends z.ZodType>(schema: T) => ({
+  required: true,
+  content: { 'application/json': { schema } },
+});

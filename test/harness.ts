@@ -1,0 +1,367 @@
+// A whole Velvet in one process: real Redis, the real families and API, simulators outside, times of its own. One fresh world per test.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { buildApp, type App } from '../api/app.ts';
+import { systemClock } from '../shared/lib/clock.ts';
+import { createLog } from '../shared/lib/log.ts';
+import { leaseFrom } from '../shared/lib/lease.ts';
+import { Secret } from '../shared/lib/secret.ts';
+import { parseManifest } from '../shared/manifest/load.ts';
+import { createRelay } from '../shared/queue/enqueue.ts';
+import { openQueues } from '../shared/queue/queues.ts';
+import { createFeed, type Feed } from '../shared/redis/feed.ts';
+import { createJobStore, type JobStore } from '../shared/redis/job-store.ts';
+import {
+  createSystemStore,
+  workerFamilies,
+  type Scope,
+  type SystemStore,
+  type WorkerFamily,
+} from '../shared/redis/system-store.ts';
+import { times as productTimes, type Times } from '../shared/times.ts';
+import { createTransitions } from '../shared/transition.ts';
+import { startFamily, type RunningFamily } from '../workers/families.ts';
+import { fileVault, type FileVault } from '../workers/vault/file.ts';
+import { slots } from '../workers/vault/contract.ts';
+import type { VendorCall } from '../workers/vendors/contract.ts';
+import { startConsumer, type ConsumerSim } from './sim/consumer.ts';
+import type { HerokuAccount } from './sim/heroku-accounts.ts';
+import type { HerokuApp } from './sim/heroku-apps.ts';
+import { startHeroku, type HerokuSim } from './sim/heroku.ts';
+import { startSlack, type SlackSim } from './sim/slack.ts';
+
+/** The product's constants, shrunk: what takes minutes there takes parts of a second here, in the same proportions. */
+export const quickTimes: Times = {
+  ...productTimes,
+  leaseMs: 600, lateMs: 100, vendorCallMs: 250, probeMs: 250, slackMs: 250, settlePollMs: 15, settleForMs: 1_500, provePollMs: 15, proveForMs: 900, proveAgainForMs: 600,
+  retryBackoffMs: 10, cleanupRetryMs: 100, taskLockMs: 2_000, stalledCheckMs: 500, sweepMs: 50, silentMs: 150, beatMs: 200, beatTtlMs: 2_000, availabilityMs: 600_000, streamHeartbeatMs: 100, drainMs: 1_000, closeMs: 500,
+}; // prettier-ignore
+
+export interface AppSpec {
+  readonly name: string;
+  readonly kind?: HerokuApp['kind'];
+  readonly answersChallenge?: boolean;
+  readonly wave?: number;
+  /** False: the row has no health endpoint. */
+  readonly endpoint?: boolean;
+  /** Further lines of the manifest's row. */
+  readonly extra?: Readonly<Record<string, string | number | boolean>>;
+}
+
+export interface WorldOptions {
+  readonly apps?: readonly AppSpec[];
+  readonly times?: Partial<Times>;
+  readonly credential?: Readonly<Record<string, string | number | boolean>>;
+  readonly families?: readonly WorkerFamily[];
+  /** The rest of the manifest, as YAML lists to be appended. */
+  readonly adopt?: boolean;
+  readonly healthcheckAfter?: number;
+}
+
+export const CREDENTIAL = 'HK_PLATFORM_FULL';
+export const ENV = 'development';
+
+export interface World extends AsyncDisposable {
+  readonly app: App;
+  readonly heroku: HerokuSim;
+  readonly account: HerokuAccount;
+  readonly slack: SlackSim;
+  readonly apps: readonly HerokuApp[];
+  readonly consumers: readonly ConsumerSim[];
+  readonly redis: Redis;
+  readonly store: JobStore;
+  readonly system: SystemStore;
+  readonly feed: Feed;
+  readonly vault: FileVault;
+  readonly firstToken: string;
+  readonly bootstrapToken: string;
+  readonly operator: string;
+  readonly log: string[];
+  token(
+    scopes: readonly Scope[],
+    more?: {
+      readonly owner?: string;
+      readonly credentials?: readonly string[];
+      readonly expiresInMs?: number;
+      readonly slackUserId?: string;
+    },
+  ): Promise<string>;
+  api(
+    method: string,
+    path: string,
+    body?: unknown,
+    options?: { readonly token?: string | null; readonly headers?: Readonly<Record<string, string>> },
+  ): Promise<Answer>;
+  create(key?: string): Promise<string>;
+  stage(jobId: string, body: Readonly<Record<string, unknown>>, token?: string): Promise<Answer>;
+  job(jobId: string): Promise<JobView>;
+  reaches(jobId: string, status: string | readonly string[], ms?: number): Promise<JobView>;
+  /** From nothing to the gate before the revoke. */
+  toValidated(): Promise<string>;
+  start(family: WorkerFamily): RunningFamily;
+  stop(family: WorkerFamily): Promise<void>;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  readonly body: Record<string, unknown> & {
+    readonly code?: string;
+    readonly detail?: string;
+    readonly allowed_actions?: readonly string[];
+    readonly job_id?: string;
+    readonly status?: string | number;
+  };
+}
+
+export interface JobView {
+  readonly job_id: string;
+  readonly status: string;
+  readonly version: number;
+  readonly allowed_actions: readonly string[];
+  readonly consumers: readonly Record<string, unknown>[];
+  readonly error: { readonly code: string; readonly detail: string } | null;
+  readonly old_auth_id: string | null;
+  readonly new_auth_id: string | null;
+  readonly vault_ref: string | null;
+  readonly cleanup: string | null;
+  readonly [key: string]: unknown;
+}
+
+export async function buildWorld(redisUrl: string, options: WorldOptions = {}): Promise<World> {
+  const times = { ...quickTimes, ...options.times };
+  const dir = await mkdtemp(join(tmpdir(), 'velvet-world-'));
+  const outside = await startOutside(options);
+  const manifestPath = join(dir, 'manifest.yml');
+  await writeFile(manifestPath, manifestOf(outside, options));
+  const redis = new Redis(redisUrl, { maxRetriesPerRequest: null });
+  await redis.flushdb();
+  const keys = { fingerprint: Buffer.alloc(32, 7), vault: Buffer.alloc(32, 9) };
+  const vaultDir = join(dir, 'vault');
+  const vault = fileVault({ dir: vaultDir, key: keys.vault, folder: '/velvet', env: ENV });
+  await vault.initialise();
+  if (options.adopt !== false)
+    await vault.write(setUpCall(), slots.current(CREDENTIAL), new Secret(outside.first.token));
+  const log: string[] = [];
+  const logOf = (family: string) => createLog({ env: ENV, family, write: (line) => log.push(line) });
+
+  const store = createJobStore(redis, times.idempotencyKeepMs);
+  const system = createSystemStore(redis);
+  const subscriber = new Redis(redisUrl, { maxRetriesPerRequest: null });
+  const feed = createFeed(redis, subscriber);
+  const queues = openQueues(redis, () => undefined);
+  const relay = createRelay(queues, store, () => undefined);
+  const stopping = new AbortController();
+  const app = buildApp({
+    env: ENV, allowVolatileRedis: false, manifest: parseManifest(manifestOf(outside, options), manifestPath, { allowLoopback: true }), redis, store, system, feed,
+    transitions: createTransitions(store, relay, systemClock), clock: systemClock, times, log: logOf('web'), stopping: stopping.signal,
+  }); // prettier-ignore
+
+  const running = new Map<WorkerFamily, RunningFamily[]>();
+  const env = workerEnv({ outside, manifestPath, vaultDir, keys });
+  function start(family: WorkerFamily): RunningFamily {
+    const started = startFamily(family, env as never, {
+      redis,
+      fetch: globalThis.fetch,
+      clock: systemClock,
+      times,
+      log: logOf(family),
+    });
+    running.set(family, [...(running.get(family) ?? []), started]);
+    return started;
+  }
+  async function stop(family: WorkerFamily): Promise<void> {
+    const own = running.get(family) ?? [];
+    running.delete(family);
+    await Promise.all(own.map((one) => one.stop()));
+  }
+  await system.demandEpoch();
+  await Promise.all((options.families ?? workerFamilies).map((family) => start(family).ready));
+  for (const family of workerFamilies) await system.beat(family, 3_600_000);
+
+  const token: World['token'] = async (scopes, more = {}) => {
+    const now = systemClock.now();
+    const record = {
+      name: 'test',
+      owner: more.owner ?? 'ada',
+      scopes: [...scopes],
+      credentials: more.credentials === undefined ? null : [...more.credentials],
+      slack_user_id: more.slackUserId ?? 'U0OPERATOR',
+      created_at: now,
+      expires_at: now + (more.expiresInMs ?? 3_600_000),
+    };
+    return (await system.createToken(record)).token;
+  };
+  const operator = await token(['rotate', 'admin']);
+
+  const api: World['api'] = async (method, path, body, { token: own = operator, headers = {} } = {}) => {
+    const response = await app.request(path, {
+      method,
+      headers: {
+        ...(own === null ? {} : { authorization: `Bearer ${own}` }),
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    return { status: response.status, headers: response.headers, text, body: parsed(text) };
+  };
+  const job = async (jobId: string) =>
+    (await api('GET', `/tokens/${CREDENTIAL}/rotations/${jobId}`)).body as unknown as JobView;
+  const stage: World['stage'] = (jobId, body, own) =>
+    api(
+      'POST',
+      `/tokens/${CREDENTIAL}/rotations/${jobId}/stage`,
+      body,
+      own === undefined ? {} : { token: own },
+    );
+  const create = async (key: string = crypto.randomUUID()) => {
+    const answer = await api('POST', `/tokens/${CREDENTIAL}/rotate`, {
+      flow_type: 'operational',
+      idempotency_key: key,
+      force_revoke: false,
+    });
+    if (answer.status !== 202) throw new Error(`create: ${answer.status} ${answer.text}`);
+    return String(answer.body.job_id);
+  };
+  const reaches: World['reaches'] = async (jobId, status, ms = 10_000) => {
+    const wanted = typeof status === 'string' ? [status] : status;
+    return until(
+      async () => {
+        const view = await job(jobId);
+        return wanted.includes(view.status) ? view : null;
+      },
+      ms,
+      async () =>
+        `job in ${wanted.join('/')}; it is ${JSON.stringify(await job(jobId), null, 1)}\n${log.slice(-25).join('\n')}`,
+    );
+  };
+
+  return {
+    app, ...outside, redis, store, system, feed, vault, firstToken: outside.first.token, bootstrapToken: outside.bootstrap.token, operator, log, token, api, create, stage, job, reaches, start, stop,
+    async toValidated() {
+      const jobId = await create();
+      await stage(jobId, { action: 'verify' });
+      await reaches(jobId, 'verified');
+      await stage(jobId, { action: 'proceed_mint' });
+      await reaches(jobId, 'validated');
+      return jobId;
+    },
+    async [Symbol.asyncDispose]() {
+      stopping.abort();
+      await Promise.all([...running.keys()].map(stop));
+      await Promise.all(Object.values(queues).map((queue) => queue.close()));
+      redis.disconnect();
+      subscriber.disconnect();
+      await Promise.all([outside.heroku.close(), outside.slack.close(), ...outside.consumers.map((consumer) => consumer.close())]);
+      await rm(dir, { recursive: true, force: true });
+    },
+  }; // prettier-ignore
+}
+
+async function startOutside(options: WorldOptions) {
+  const heroku = await startHeroku({ bootMs: 20, releaseMs: 20 });
+  const account = heroku.createAccount();
+  const bootstrap = account.authorize({ description: 'velvet bootstrap', scope: ['global'] });
+  const first = account.authorize({ description: 'made by hand', scope: ['global'] });
+  const slack = await startSlack({ token: 'xoxb-test', users: ['U0OPERATOR'], channels: ['C0OPS'] });
+  const specs = options.apps ?? [{ name: 'raxx-console-prod' }, { name: 'raxx-api-prod' }];
+  const apps = specs.map((spec) =>
+    heroku.createApp(account, spec.name, {
+      config: { HEROKU_API_KEY: first.token, OTHER: 'left alone' },
+      kind: spec.kind ?? 'normal',
+    }),
+  );
+  const consumers = await Promise.all(
+    specs.map((spec, index) =>
+      startConsumer({
+        heroku: heroku.url,
+        app: apps[index] as HerokuApp,
+        key: 'HEROKU_API_KEY',
+        path: '/healthz/heroku',
+        answersChallenge: spec.answersChallenge ?? true,
+      }),
+    ),
+  );
+  return { heroku, account, bootstrap, first, slack, apps, consumers, specs };
+}
+type Outside = Awaited<ReturnType<typeof startOutside>>;
+
+function manifestOf({ specs, consumers }: Outside, options: WorldOptions): string {
+  const credential = {
+    token_name: CREDENTIAL,
+    issuer: 'heroku-oauth',
+    issuer_auth_token_name: 'HK_VELVET_BOOTSTRAP',
+    scope: 'shared',
+    entropy: 'high',
+    active: true,
+    ...options.credential,
+  };
+  const rows = specs.map((spec, index) => ({
+    token_name: CREDENTIAL, consumer_id: `heroku-config-${spec.name}`, env: ENV, wave: spec.wave ?? 1, active: true,
+    update_method: 'HEROKU_CONFIG_PATCH', update_endpoint: `https://api.heroku.com/apps/${spec.name}/config-vars`, update_key: 'HEROKU_API_KEY', update_auth_token_name: 'HK_VELVET_BOOTSTRAP',
+    healthcheck_endpoint: spec.endpoint === false ? null : consumers[index]?.healthUrl, healthcheck_after: options.healthcheckAfter ?? 0,
+    capabilities: spec.endpoint === false ? ['update'] : ['update', 'healthcheck'], ...spec.extra,
+  })); // prettier-ignore
+  // JSON is YAML.
+  return JSON.stringify({ version: 2, credentials: [credential], subscribers: rows }, null, 2);
+}
+
+function workerEnv({
+  outside,
+  manifestPath,
+  vaultDir,
+  keys,
+}: {
+  outside: Outside;
+  manifestPath: string;
+  vaultDir: string;
+  keys: { fingerprint: Buffer; vault: Buffer };
+}) {
+  return {
+    appEnv: ENV, redis: { url: '', rejectUnauthorized: true }, manifestPath, allowLoopback: true, allowVolatileRedis: false, velvetApp: null, publicUrl: null, probeKey: null,
+    slack: { token: new Secret('xoxb-test'), apiUrl: outside.slack.apiUrl, operatorChannel: 'C0OPS', alertChannel: 'C0OPS' },
+    vault: { kind: 'file', dir: vaultDir, key: keys.vault, folder: '/velvet' }, fingerprintKey: keys.fingerprint,
+    heroku: { apiUrl: outside.heroku.url, bootstrap: new Secret(outside.bootstrap.token) },
+  }; // prettier-ignore
+}
+
+/** A call with a lease, for what a test arranges in the vault itself. */
+export function setUpCall(): VendorCall {
+  const lease = leaseFrom(
+    systemClock,
+    '0-setup',
+    systemClock.now() + 60_000,
+    systemClock.monotonic(),
+    60_000,
+  );
+  return { jobId: 'setup', fence: '0-setup', lease, signal: new AbortController().signal, repeat: false };
+}
+
+/** Asks until the answer is not null; a deadline instead of a sleep. */
+export async function until<T>(
+  ask: () => Promise<T | null> | T | null,
+  ms = 10_000,
+  what: () => Promise<string> | string = () => 'the condition',
+): Promise<T> {
+  const end = systemClock.monotonic() + ms;
+  for (;;) {
+    const answer = await ask();
+    if (answer !== null) return answer;
+    if (systemClock.monotonic() > end) throw new Error(`waited ${ms} ms in vain for ${await what()}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+function parsed(text: string): Answer['body'] {
+  try {
+    return JSON.parse(text) as Answer['body'];
+  } catch (error) {
+    if (error instanceof SyntaxError) return {};
+    throw error;
+  }
+}

@@ -42,9 +42,19 @@ async function main(): Promise<void> {
   );
   const stopping = new AbortController();
   const app = buildApp({
-    env: env.appEnv, allowVolatileRedis: env.allowVolatileRedis, manifest, redis, store, system: createSystemStore(redis), feed: createFeed(redis, subscriber),
-    transitions: createTransitions(store, relay, systemClock), clock: systemClock, times, log, stopping: stopping.signal,
-  }); // prettier-ignore
+    env: env.appEnv,
+    allowVolatileRedis: env.allowVolatileRedis,
+    manifest,
+    redis,
+    store,
+    system: createSystemStore(redis),
+    feed: createFeed(redis, subscriber),
+    transitions: createTransitions(store, relay, systemClock),
+    clock: systemClock,
+    times,
+    log,
+    stopping: stopping.signal,
+  });
   const server = serve({ fetch: app.fetch, port: env.port, hostname: env.host }, (address) =>
     log.info('ready', { port: address.port, pid: process.pid }),
   ) as Server;

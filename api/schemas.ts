@@ -124,7 +124,7 @@ export const rowAnswer = z
     attempts: z.int(),
     error: z.object({ code: z.string(), detail: z.string() }).nullable(),
     updated_at: z.string(),
-  }) // prettier-ignore
+  })
   .openapi('Consumer');
 
 export const jobAnswer = z
@@ -147,7 +147,7 @@ export const jobAnswer = z
     residual: z.array(z.looseObject({ kind: z.string() })),
     created_at: z.string(),
     updated_at: z.string(),
-  }) // prettier-ignore
+  })
   .openapi('Rotation');
 
 export const problemSchema = z

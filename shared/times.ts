@@ -12,6 +12,7 @@ export interface Times {
   readonly proveAgainForMs: number;
   readonly healthcheckAfterHerokuMs: number;
   readonly retryBackoffMs: number;
+  readonly rateLimitWaitMs: number;
   readonly rateLimitWaitMaxMs: number;
   readonly cleanupRetryMs: number;
   readonly taskLockMs: number;
@@ -53,6 +54,8 @@ export const times: Times = {
   healthcheckAfterHerokuMs: 30_000,
   /** First pause before an attempt is repeated; doubles each time. */
   retryBackoffMs: 1_000,
+  /** Where a vendor names no pause: Heroku's bucket refills 75 tokens a minute, and its own client starts at 30 s. */
+  rateLimitWaitMs: 30_000,
   /** A vendor that asks for a longer pause than this is reported instead of waited for. */
   rateLimitWaitMaxMs: 300_000,
   /** A cleanup that could not finish (vendor down, authority dead) is taken up again this often, until it can. */

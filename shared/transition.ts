@@ -4,7 +4,8 @@ import { VelvetError, isVelvetError } from './lib/errors.ts';
 import type { Fence } from './lib/lease.ts';
 import type { Relay } from './queue/enqueue.ts';
 import { systemOperator, type AuditEvent } from './redis/events.ts';
-import { changeFields, type Change, type JobStore } from './redis/job-store.ts';
+import type { JobStore } from './redis/job-store.ts';
+import { changeFields, type Change } from './redis/job-writes.ts';
 import { offeredActions } from './rotation/carried-out.ts';
 import type { Effect, JobRef, Task } from './rotation/effects.ts';
 import { encodePatch, isOver, type Actor, type Job, type JobPatch } from './rotation/job.ts';
@@ -74,10 +75,17 @@ export function createTransitions(store: JobStore, relay: Relay, clock: Clock): 
       const change = changeOf({ job, on, by, decision, now: clock.now() }, patch, applied.detail ?? {});
       const closes = isOver({ ...job, status: decision.to, cleanup: cleanupAfter(job, patch) });
       await store.commit({
-        ...change, job, fence: by.kind === 'attempt' ? by.fence : null, claim: decision.claim, raiseFence: decision.raiseFence,
-        closes, enters: decision.enters, now: clock.now(),
-        ...(applied.rows === undefined ? {} : { rows: applied.rows }), ...(applied.tally === undefined ? {} : { tally: applied.tally }),
-      }); // prettier-ignore
+        ...change,
+        job,
+        fence: by.kind === 'attempt' ? by.fence : null,
+        claim: decision.claim,
+        raiseFence: decision.raiseFence,
+        closes,
+        enters: decision.enters,
+        now: clock.now(),
+        ...(applied.rows === undefined ? {} : { rows: applied.rows }),
+        ...(applied.tally === undefined ? {} : { tally: applied.tally }),
+      });
       await relay.relay(change.tasks);
       return (await store.load(ref)) ?? job;
     }, by);
@@ -117,11 +125,16 @@ export function createTransitions(store: JobStore, relay: Relay, clock: Clock): 
         detail: { ...changed.detail, row: publicRow(after) },
       });
       const outcome = await store.writeRow({
-        job, before, after, delta: tallyDelta(statusIn(before, phase), statusIn(after, phase)), fence: by.kind === 'attempt' ? by.fence : null,
-        events: [{ ...row, consumer_id: consumerId }], tasks: changed.tasks ?? [],
+        job,
+        before,
+        after,
+        delta: tallyDelta(statusIn(before, phase), statusIn(after, phase)),
+        fence: by.kind === 'attempt' ? by.fence : null,
+        events: [{ ...row, consumer_id: consumerId }],
+        tasks: changed.tasks ?? [],
         fields: by.kind === 'operator' ? operatorFields(job, by.actor, now) : {},
         closings: Object.fromEntries(closings),
-      }); // prettier-ignore
+      });
       if (outcome === null) throw new VelvetError('stale_version', `row ${consumerId} moved in between`);
       const closing = closings.find(([name]) => name === outcome)?.[1];
       await relay.relay([...(changed.tasks ?? []), ...(closing?.tasks ?? [])]);
@@ -223,11 +236,8 @@ function moverPatch(by: Speaker): JobPatch {
 
 // An operator's step on a row counts as a version, so that another operator's `version` tells them that they did not see it.
 function operatorFields(job: Job, actor: Actor, now: number): Record<string, string> {
-  return encodePatch({
-    ...moverPatch({ kind: 'operator', actor, version: undefined }),
-    updated_at: now,
-    ...{ version: job.version + 1 },
-  });
+  const mover = moverPatch({ kind: 'operator', actor, version: undefined });
+  return { ...encodePatch({ ...mover, updated_at: now }), version: String(job.version + 1) };
 }
 
 function cleanupAfter(job: Job, patch: JobPatch): Job['cleanup'] {

@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import { buildApp, type App } from '../api/app.ts';
+import { buildApp, type ApiDeps, type App } from '../api/app.ts';
 import { systemClock } from '../shared/lib/clock.ts';
 import { createLog } from '../shared/lib/log.ts';
 import { leaseFrom } from '../shared/lib/lease.ts';
@@ -35,9 +35,30 @@ import { startSlack, type SlackSim } from './sim/slack.ts';
 /** The product's constants, shrunk: what takes minutes there takes parts of a second here, in the same proportions. */
 export const quickTimes: Times = {
   ...productTimes,
-  leaseMs: 600, lateMs: 100, vendorCallMs: 250, probeMs: 250, slackMs: 250, settlePollMs: 15, settleForMs: 1_500, provePollMs: 15, proveForMs: 900, proveAgainForMs: 600,
-  retryBackoffMs: 10, cleanupRetryMs: 100, taskLockMs: 2_000, stalledCheckMs: 500, sweepMs: 50, silentMs: 150, beatMs: 200, beatTtlMs: 2_000, availabilityMs: 600_000, streamHeartbeatMs: 100, drainMs: 1_000, closeMs: 500,
-}; // prettier-ignore
+  leaseMs: 600,
+  lateMs: 100,
+  rateLimitWaitMs: 40,
+  vendorCallMs: 250,
+  probeMs: 250,
+  slackMs: 250,
+  settlePollMs: 15,
+  settleForMs: 1_500,
+  provePollMs: 15,
+  proveForMs: 1_500,
+  proveAgainForMs: 1_000,
+  retryBackoffMs: 10,
+  cleanupRetryMs: 100,
+  taskLockMs: 2_000,
+  stalledCheckMs: 500,
+  sweepMs: 50,
+  silentMs: 150,
+  beatMs: 200,
+  beatTtlMs: 2_000,
+  availabilityMs: 600_000,
+  streamHeartbeatMs: 100,
+  drainMs: 1_000,
+  closeMs: 500,
+};
 
 export interface AppSpec {
   readonly name: string;
@@ -55,7 +76,11 @@ export interface WorldOptions {
   readonly times?: Partial<Times>;
   readonly credential?: Readonly<Record<string, string | number | boolean>>;
   readonly families?: readonly WorkerFamily[];
-  /** The rest of the manifest, as YAML lists to be appended. */
+  /** Further entries of the manifest, as it spells them. */
+  readonly more?: {
+    readonly credentials?: readonly Readonly<Record<string, unknown>>[];
+    readonly subscribers?: readonly Readonly<Record<string, unknown>>[];
+  };
   readonly adopt?: boolean;
   readonly healthcheckAfter?: number;
 }
@@ -65,6 +90,8 @@ export const ENV = 'development';
 
 export interface World extends AsyncDisposable {
   readonly app: App;
+  /** What `app` was built from, for a second one that differs in a part. */
+  readonly deps: ApiDeps;
   readonly heroku: HerokuSim;
   readonly account: HerokuAccount;
   readonly slack: SlackSim;
@@ -155,10 +182,21 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
   const queues = openQueues(redis, () => undefined);
   const relay = createRelay(queues, store, () => undefined);
   const stopping = new AbortController();
-  const app = buildApp({
-    env: ENV, allowVolatileRedis: false, manifest: parseManifest(manifestOf(outside, options), manifestPath, { allowLoopback: true }), redis, store, system, feed,
-    transitions: createTransitions(store, relay, systemClock), clock: systemClock, times, log: logOf('web'), stopping: stopping.signal,
-  }); // prettier-ignore
+  const deps: ApiDeps = {
+    env: ENV,
+    allowVolatileRedis: false,
+    manifest: parseManifest(manifestOf(outside, options), manifestPath, { allowLoopback: true }),
+    redis,
+    store,
+    system,
+    feed,
+    transitions: createTransitions(store, relay, systemClock),
+    clock: systemClock,
+    times,
+    log: logOf('web'),
+    stopping: stopping.signal,
+  };
+  const app = buildApp(deps);
 
   const running = new Map<WorkerFamily, RunningFamily[]>();
   const env = workerEnv({ outside, manifestPath, vaultDir, keys });
@@ -181,6 +219,10 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
   await system.demandEpoch();
   await Promise.all((options.families ?? workerFamilies).map((family) => start(family).ready));
   for (const family of workerFamilies) await system.beat(family, 3_600_000);
+  // The stage's first look at the authorities is over, so that a scripted fault meets the call that it was meant for.
+  if ((options.families ?? workerFamilies).includes('stage')) {
+    await until(() => outside.heroku.requests.find((request) => request.route === 'GET /oauth/authorizations') ?? null);
+  }
 
   const token: World['token'] = async (scopes, more = {}) => {
     const now = systemClock.now();
@@ -242,7 +284,26 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
   };
 
   return {
-    app, ...outside, redis, store, system, feed, vault, firstToken: outside.first.token, bootstrapToken: outside.bootstrap.token, operator, log, token, api, create, stage, job, reaches, start, stop,
+    app,
+    deps,
+    ...outside,
+    redis,
+    store,
+    system,
+    feed,
+    vault,
+    firstToken: outside.first.token,
+    bootstrapToken: outside.bootstrap.token,
+    operator,
+    log,
+    token,
+    api,
+    create,
+    stage,
+    job,
+    reaches,
+    start,
+    stop,
     async toValidated() {
       const jobId = await create();
       await stage(jobId, { action: 'verify' });
@@ -257,10 +318,14 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
       await Promise.all(Object.values(queues).map((queue) => queue.close()));
       redis.disconnect();
       subscriber.disconnect();
-      await Promise.all([outside.heroku.close(), outside.slack.close(), ...outside.consumers.map((consumer) => consumer.close())]);
+      await Promise.all([
+        outside.heroku.close(),
+        outside.slack.close(),
+        ...outside.consumers.map((consumer) => consumer.close()),
+      ]);
       await rm(dir, { recursive: true, force: true });
     },
-  }; // prettier-ignore
+  };
 }
 
 async function startOutside(options: WorldOptions) {
@@ -302,13 +367,27 @@ function manifestOf({ specs, consumers }: Outside, options: WorldOptions): strin
     ...options.credential,
   };
   const rows = specs.map((spec, index) => ({
-    token_name: CREDENTIAL, consumer_id: `heroku-config-${spec.name}`, env: ENV, wave: spec.wave ?? 1, active: true,
-    update_method: 'HEROKU_CONFIG_PATCH', update_endpoint: `https://api.heroku.com/apps/${spec.name}/config-vars`, update_key: 'HEROKU_API_KEY', update_auth_token_name: 'HK_VELVET_BOOTSTRAP',
-    healthcheck_endpoint: spec.endpoint === false ? null : consumers[index]?.healthUrl, healthcheck_after: options.healthcheckAfter ?? 0,
-    capabilities: spec.endpoint === false ? ['update'] : ['update', 'healthcheck'], ...spec.extra,
-  })); // prettier-ignore
+    token_name: CREDENTIAL,
+    consumer_id: `heroku-config-${spec.name}`,
+    env: ENV,
+    wave: spec.wave ?? 1,
+    active: true,
+    update_method: 'HEROKU_CONFIG_PATCH',
+    update_endpoint: `https://api.heroku.com/apps/${spec.name}/config-vars`,
+    update_key: 'HEROKU_API_KEY',
+    update_auth_token_name: 'HK_VELVET_BOOTSTRAP',
+    healthcheck_endpoint: spec.endpoint === false ? null : consumers[index]?.healthUrl,
+    healthcheck_after: options.healthcheckAfter ?? 0,
+    capabilities: spec.endpoint === false ? ['update'] : ['update', 'healthcheck'],
+    ...spec.extra,
+  }));
+  const { credentials = [], subscribers = [] } = options.more ?? {};
   // JSON is YAML.
-  return JSON.stringify({ version: 2, credentials: [credential], subscribers: rows }, null, 2);
+  return JSON.stringify(
+    { version: 2, credentials: [credential, ...credentials], subscribers: [...rows, ...subscribers] },
+    null,
+    2,
+  );
 }
 
 function workerEnv({
@@ -323,11 +402,24 @@ function workerEnv({
   keys: { fingerprint: Buffer; vault: Buffer };
 }) {
   return {
-    appEnv: ENV, redis: { url: '', rejectUnauthorized: true }, manifestPath, allowLoopback: true, allowVolatileRedis: false, velvetApp: null, publicUrl: null, probeKey: null,
-    slack: { token: new Secret('xoxb-test'), apiUrl: outside.slack.apiUrl, operatorChannel: 'C0OPS', alertChannel: 'C0OPS' },
-    vault: { kind: 'file', dir: vaultDir, key: keys.vault, folder: '/velvet' }, fingerprintKey: keys.fingerprint,
+    appEnv: ENV,
+    redis: { url: '', rejectUnauthorized: true },
+    manifestPath,
+    allowLoopback: true,
+    allowVolatileRedis: false,
+    velvetApp: null,
+    publicUrl: null,
+    probeKey: null,
+    slack: {
+      token: new Secret('xoxb-test'),
+      apiUrl: outside.slack.apiUrl,
+      operatorChannel: 'C0OPS',
+      alertChannel: 'C0OPS',
+    },
+    vault: { kind: 'file', dir: vaultDir, key: keys.vault, folder: '/velvet' },
+    fingerprintKey: keys.fingerprint,
     heroku: { apiUrl: outside.heroku.url, bootstrap: new Secret(outside.bootstrap.token) },
-  }; // prettier-ignore
+  };
 }
 
 /** A call with a lease, for what a test arranges in the vault itself. */

@@ -197,7 +197,9 @@ function valueDeps(env: ValueEnv & { readonly appEnv: string }, { core, around }
 
 function stageDeps(env: DistributeEnv | StageEnv, parts: Parts): StageDeps {
   const values = valueDeps(env, parts);
+  const { lateMs, rateLimitWaitMs } = parts.core.times;
   const registry = createRegistry({
+    times: { lateMs, rateLimitWaitMs },
     door: parts.door,
     clock: parts.around.clock,
     herokuApiUrl: env.heroku.apiUrl,

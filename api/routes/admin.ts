@@ -55,9 +55,14 @@ export function adminRoutes(deps: ApiDeps): App {
     const body = context.req.valid('json');
     const now = deps.clock.now();
     const { token, record } = await deps.system.createToken({
-      name: body.name, owner: body.owner, scopes: body.scopes, credentials: body.credentials ?? null,
-      slack_user_id: body.slack_user_id ?? null, created_at: now, expires_at: now + body.expires_in * 1000,
-    }); // prettier-ignore
+      name: body.name,
+      owner: body.owner,
+      scopes: body.scopes,
+      credentials: body.credentials ?? null,
+      slack_user_id: body.slack_user_id ?? null,
+      created_at: now,
+      expires_at: now + body.expires_in * 1000,
+    });
     deps.log.warn('service token made', {
       token_id: record.id,
       owner: record.owner,
@@ -91,6 +96,8 @@ function isFlag(name: string): name is FlagName {
   return Object.hasOwn(flagDefaults, name);
 }
 
-function shown({ hash: _, created_at, expires_at, ...record }: ServiceToken): Record<string, unknown> {
-  return { ...record, created_at: isoTime(created_at), expires_at: isoTime(expires_at) };
+function shown(token: ServiceToken): Record<string, unknown> {
+  const { id, name, owner, scopes, credentials, slack_user_id } = token;
+  const times = { created_at: isoTime(token.created_at), expires_at: isoTime(token.expires_at) };
+  return { id, name, owner, scopes, credentials, slack_user_id, ...times };
 }

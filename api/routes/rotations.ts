@@ -7,7 +7,7 @@ import { manualProcedure } from '../../shared/manifest/by-hand.ts';
 import { activeCredential, activeRows } from '../../shared/manifest/load.ts';
 import { bootstrapNames } from '../../shared/manifest/vendors.ts';
 import { idempotencyHash } from '../../shared/redis/keys.ts';
-import type { OpenRequest } from '../../shared/redis/job-store.ts';
+import type { OpenRequest } from '../../shared/redis/job-writes.ts';
 import type { Job } from '../../shared/rotation/job.ts';
 import { newRow, tally } from '../../shared/rotation/rows.ts';
 import { newRouter, type ApiDeps, type App } from '../app.ts';
@@ -154,19 +154,44 @@ async function createRotation(deps: ApiDeps, name: string, body: CreateBody, cal
   const request: OpenRequest = {
     ref: { ...ref, jobId },
     fields: {
-      flow_type: body.flow_type, status: 'init', status_since: now, status_version: 1, created_at: now, updated_at: now,
-      created_by: actor.operatorId, moved_by: actor.operatorId, moved_by_slack: actor.slackUserId, force_revoke: body.force_revoke,
-      ticket_id: body.ticket_id ?? null, issuer: credential.issuer, authority: credential.issuer_auth_token_name, two_person: credential.two_person, inactive,
+      flow_type: body.flow_type,
+      status: 'init',
+      status_since: now,
+      status_version: 1,
+      created_at: now,
+      updated_at: now,
+      created_by: actor.operatorId,
+      moved_by: actor.operatorId,
+      moved_by_slack: actor.slackUserId,
+      force_revoke: body.force_revoke,
+      ticket_id: body.ticket_id ?? null,
+      issuer: credential.issuer,
+      authority: credential.issuer_auth_token_name,
+      two_person: credential.two_person,
+      inactive,
     },
     rows: jobRows,
     tally: tally(jobRows, 'distribute'),
     event: {
-      at: isoTime(now), env: deps.env, job_id: jobId, credential: name, operator_id: actor.operatorId, from_state: null, to_state: 'init', event: 'created',
-      detail: { flow_type: body.flow_type, consumers: rows.map((row) => row.consumer_id), inactive, ticket_id: body.ticket_id ?? null, reason: body.reason ?? null },
+      at: isoTime(now),
+      env: deps.env,
+      job_id: jobId,
+      credential: name,
+      operator_id: actor.operatorId,
+      from_state: null,
+      to_state: 'init',
+      event: 'created',
+      detail: {
+        flow_type: body.flow_type,
+        consumers: rows.map((row) => row.consumer_id),
+        inactive,
+        ticket_id: body.ticket_id ?? null,
+        reason: body.reason ?? null,
+      },
     },
     idem,
     now,
-  }; // prettier-ignore
+  };
   const opened = await deps.store.open(request);
   deps.log.info('rotation created', {
     job_id: opened.jobId,

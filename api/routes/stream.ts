@@ -144,10 +144,16 @@ async function sendPage(
 function dataOf(event: NumberedEvent): Record<string, unknown> {
   const { row, ...detail } = event.detail;
   return {
-    job_id: event.job_id, env: event.env, at: event.at, event: event.event, operator_id: event.operator_id,
-    ...(event.consumer_id === undefined ? { from: event.from_state, status: event.to_state } : { consumer_id: event.consumer_id, consumer: row }),
+    job_id: event.job_id,
+    env: event.env,
+    at: event.at,
+    event: event.event,
+    operator_id: event.operator_id,
+    ...(event.consumer_id === undefined
+      ? { from: event.from_state, status: event.to_state }
+      : { consumer_id: event.consumer_id, consumer: row }),
     detail,
-  }; // prettier-ignore
+  };
 }
 
 /** Waits until woken, or for `ms`; true where the time ran out. */

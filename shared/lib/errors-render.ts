@@ -11,7 +11,7 @@ interface Group {
 // A group goes from its first code to the next group's first code, in the table's order; so a new code has its group by its place.
 // oxfmt-ignore
 const beginnings: readonly (Omit<Group, 'codes'> & { readonly first: ErrorCode })[] = [
-  { first: 'invalid_request',       title: 'The request must change',            intro: 'Nothing was done. The same request gets the same answer.' },
+  { first: 'invalid_request',       title: 'The request must change',            intro: 'Nothing was done. Change what `detail` names, or wait where it says so, and send it again.' },
   { first: 'action_not_allowed',    title: 'The job is not where you think',     intro: 'Nothing was done. Read the job again (`status`, `allowed_actions`, `version`) before you decide anew.' },
   { first: 'rotation_disabled',     title: 'Switched off, for now',              intro: 'Nothing was started. What runs goes on, and an emergency revocation always may.' },
   { first: 'current_token_invalid', title: 'A vendor or the vault said no',      intro: 'The answer came and was understood; nothing was changed by the call that it refused.' },
@@ -32,9 +32,9 @@ export const errorGroups: readonly Group[] = beginnings.map(({ first, title, int
 
 // oxfmt-ignore
 const repeating: Record<Retry, string> = {
-  never:     'the same call would fail again',
-  backoff:   'try later',
-  reconcile: 'look before repeating',
+  never:     'not repeated by itself',
+  backoff:   'may be repeated later',
+  reconcile: 'looked into before it is repeated',
 };
 
 /** docs/errors.md, whole. Each code has a heading of its own name, so that `docs/errors.md#<code>` leads to it. */

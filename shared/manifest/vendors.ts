@@ -8,8 +8,6 @@ export interface IssuerFacts {
   readonly findLeftovers: 'label' | 'snapshot' | 'none';
   /** `replaces`: a new token ends the old one at once, so the order "prove, then revoke" cannot be kept. */
   readonly overlap: 'both_live' | 'replaces';
-  /** How long after a lost answer the vendor may still apply a change, in milliseconds. */
-  readonly lateMs: number;
   /** Whether the vendor can be asked if a token is gone. */
   readonly provesGone: boolean;
   /** What an operator types to revoke; `<handle>` stands for the token's id. */
@@ -23,7 +21,6 @@ export interface DestinationFacts {
   readonly readBack: 'value' | 'timestamp' | 'none';
   /** Whether a push makes the place where it does not exist yet. */
   readonly creates: boolean;
-  readonly lateMs: number;
   /** Default of `healthcheck_after`. */
   readonly healthcheckAfterSeconds: number;
 }
@@ -35,7 +32,6 @@ export const issuers = {
     revoke: 'api',
     findLeftovers: 'label',
     overlap: 'both_live',
-    lateMs: 30_000,
     provesGone: true,
     revokeByHand: 'heroku authorizations:revoke <handle>',
   },
@@ -47,7 +43,6 @@ export const destinations = {
     hosts: ['api.heroku.com'],
     readBack: 'value',
     creates: true,
-    lateMs: 30_000,
     // Old and new dynos overlap while Heroku's router drains the old ones.
     healthcheckAfterSeconds: 30,
   },

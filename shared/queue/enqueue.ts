@@ -19,13 +19,6 @@ export function createRelay(
   store: JobStore,
   onFailure: (error: unknown, task: Task) => void,
 ): Relay {
-  const optionsOf = (task: Task) => ({
-    jobId: taskId(task),
-    attempts: queueTable[queueOf(task)].attempts,
-    backoff: { type: 'velvet' },
-    ...keepTasks,
-  });
-
   return {
     async relay(tasks) {
       for (const task of tasks) {
@@ -61,4 +54,9 @@ export function createRelay(
 
 export function queueOf(task: Task): QueueName {
   return effects[task.effect].queue;
+}
+
+function optionsOf(task: Task) {
+  const { attempts } = queueTable[queueOf(task)];
+  return { jobId: taskId(task), attempts, backoff: { type: 'velvet' }, ...keepTasks };
 }

@@ -6,8 +6,9 @@ import { leaseFrom, type Fence, type Lease } from '../lib/lease.ts';
 import type { JobRef } from '../rotation/effects.ts';
 import type { Job } from '../rotation/job.ts';
 import type { AuditEvent } from './events.ts';
-import { claimedBy, fenceSuffix, refuse } from './job-store.ts';
+import { commitId, fenceSuffix } from './job-writes.ts';
 import { credentialKeys } from './keys.ts';
+import { claimedBy, refuse } from './refusals.ts';
 import { answers, runScript } from './scripts.ts';
 
 export interface Claims {
@@ -34,7 +35,9 @@ export interface Claims {
 export function createClaims(redis: Redis, clock: Clock, leaseMs: number): Claims {
   async function adopt(credential: string, env: string, arg: Record<string, unknown>): Promise<Fence> {
     const keys = credentialKeys(credential, env);
-    const [code, rest] = await runScript(redis, 'adopt', [keys.claim, keys.fence, keys.events, keys.seq], {
+    const own = [keys.claim, keys.fence, keys.events, keys.seq, keys.calls];
+    const [code, rest] = await runScript(redis, 'adopt', own, {
+      commit_id: commitId(),
       events: [],
       suffix: '',
       wake: keys.wake,
@@ -86,7 +89,8 @@ export function createClaims(redis: Redis, clock: Clock, leaseMs: number): Claim
 
     async record(credential, env, event) {
       const keys = credentialKeys(credential, env);
-      const [code] = await runScript(redis, 'record', [keys.events, keys.seq], {
+      const [code] = await runScript(redis, 'record', [keys.events, keys.seq, keys.calls], {
+        commit_id: commitId(),
         events: [JSON.stringify(event)],
         wake: keys.wake,
       });

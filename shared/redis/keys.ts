@@ -24,6 +24,8 @@ export interface CredentialKeys {
   readonly events: string;
   /** The number of the last event. */
   readonly seq: string;
+  /** Ids of the last calls that belong to no job, so that a repeat of one does nothing. */
+  readonly calls: string;
   /** Tasks that were decided and not yet acknowledged by the queue: task id → payload. */
   readonly outbox: string;
   readonly job: (jobId: string) => string;
@@ -43,6 +45,7 @@ export function credentialKeys(credential: string, env: string): CredentialKeys 
     open: `${base}:open`,
     events: `${base}:events`,
     seq: `${base}:seq`,
+    calls: `${base}:calls`,
     outbox: `${base}:outbox`,
     job: (jobId) => `${base}:job:${part(jobId)}`,
     rows: (jobId) => `${base}:rows:${part(jobId)}`,

@@ -12,8 +12,8 @@ export const scriptTable = {
   beginStep: { file: 'begin-step.lua', keys: 3 },
   openLease: { file: 'open-lease.lua', keys: 3 },
   kick:      { file: 'kick.lua',       keys: 2 },
-  adopt:     { file: 'adopt.lua',      keys: 4 },
-  record:    { file: 'record.lua',     keys: 2 },
+  adopt:     { file: 'adopt.lua',      keys: 5 },
+  record:    { file: 'record.lua',     keys: 3 },
 } as const satisfies Record<string, { file: string; keys: number }>;
 export type ScriptName = keyof typeof scriptTable;
 

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { effects, type Effect, type JobRef } from './effects.ts';
 import { residualSchema } from './residuals.ts';
-import { emptyTally, phases, tallyKeys } from './rows.ts';
+import { phases, type Tally } from './rows.ts';
 import { statusNames, statuses, type FlowType, type Kind, type Status } from './statuses.ts';
 
 /** Who did something: a person (or the schedule), as the audit trail shows it. */
@@ -83,9 +83,15 @@ const recordSchema = z.object({
   idem: text,
   /** Consumers that were `active: false` when the job was created: left out, and named at the revoke gate. */
   inactive: json(z.array(z.string()).nullable()).default(null),
-  /** Ids of the last commits, newest last, so that a repeated call answers as it did the first time. */
+  /** The last calls and what they were answered, newest last, so that a repeated call answers as it did the first time. */
   commits: z.string().default(''),
-  ...Object.fromEntries(tallyKeys.map((key) => [`t_${key}`, instant.default(0)])),
+  t_total: instant.default(0),
+  t_pending: instant.default(0),
+  t_open: instant.default(0),
+  t_manual: instant.default(0),
+  t_failed: instant.default(0),
+  t_ok: instant.default(0),
+  t_proven: instant.default(0),
 });
 
 export type JobRecord = z.infer<typeof recordSchema>;
@@ -131,36 +137,72 @@ export interface Job extends JobRef {
   readonly quietAfter: number;
   readonly idem: string | null;
   readonly inactive: readonly string[];
-  readonly tally: typeof emptyTally;
+  readonly tally: Tally;
 }
 
 /** Throws a ZodError where the record is not a job: `invariant_broken` to whoever asked. */
 export function parseJob(hash: Readonly<Record<string, string>>): Job {
   const r = recordSchema.parse(hash);
-  const counts = Object.fromEntries(tallyKeys.map((key) => [key, Number(hash[`t_${key}`] ?? 0)]));
   return {
-    jobId: r.job_id, credential: r.credential, env: r.env, flowType: r.flow_type,
-    status: r.status, statusSince: r.status_since, version: r.version, statusVersion: r.status_version, kick: r.kick, resume: r.resume,
-    createdAt: r.created_at, updatedAt: r.updated_at, createdBy: r.created_by,
-    forceRevoke: r.force_revoke, ticketId: r.ticket_id, mintedBy: r.minted_by,
+    jobId: r.job_id,
+    credential: r.credential,
+    env: r.env,
+    flowType: r.flow_type,
+    status: r.status,
+    statusSince: r.status_since,
+    version: r.version,
+    statusVersion: r.status_version,
+    kick: r.kick,
+    resume: r.resume,
+    createdAt: r.created_at,
+    updatedAt: r.updated_at,
+    createdBy: r.created_by,
+    forceRevoke: r.force_revoke,
+    ticketId: r.ticket_id,
+    mintedBy: r.minted_by,
     movedBy: r.moved_by === null ? null : { operatorId: r.moved_by, slackUserId: r.moved_by_slack },
-    step: r.step, phase: r.phase, awaiting: r.awaiting, awaitingReason: r.awaiting_reason, cleanup: r.cleanup,
-    currentState: r.current_state, mayMint: r.may_mint, issuer: r.issuer, authority: r.authority, twoPerson: r.two_person,
-    oldAuthId: r.old_auth_id, oldFingerprint: r.old_fingerprint,
-    newAuthId: r.new_auth_id, newFingerprint: r.new_fingerprint, mintedFence: r.minted_fence,
-    vaultRef: r.vault_ref, promoting: r.promoting, promoted: r.promoted,
-    error: r.error, residuals: r.residuals ?? [],
-    leaseFence: r.lease_fence, leaseUntil: r.lease_until, quietAfter: r.quiet_after, idem: r.idem,
+    step: r.step,
+    phase: r.phase,
+    awaiting: r.awaiting,
+    awaitingReason: r.awaiting_reason,
+    cleanup: r.cleanup,
+    currentState: r.current_state,
+    mayMint: r.may_mint,
+    issuer: r.issuer,
+    authority: r.authority,
+    twoPerson: r.two_person,
+    oldAuthId: r.old_auth_id,
+    oldFingerprint: r.old_fingerprint,
+    newAuthId: r.new_auth_id,
+    newFingerprint: r.new_fingerprint,
+    mintedFence: r.minted_fence,
+    vaultRef: r.vault_ref,
+    promoting: r.promoting,
+    promoted: r.promoted,
+    error: r.error,
+    residuals: r.residuals ?? [],
+    leaseFence: r.lease_fence,
+    leaseUntil: r.lease_until,
+    quietAfter: r.quiet_after,
+    idem: r.idem,
     inactive: r.inactive ?? [],
-    tally: { ...emptyTally, ...counts },
-  }; // prettier-ignore
+    tally: {
+      total: r.t_total,
+      pending: r.t_pending,
+      open: r.t_open,
+      manual: r.t_manual,
+      failed: r.t_failed,
+      ok: r.t_ok,
+      proven: r.t_proven,
+    },
+  };
 }
 
 /** What a transition may write into the record, beside the status itself. `null` clears a field. */
 export type JobPatch = Partial<{
   -readonly [
     K in Exclude<
-      keyof JobRecord & string,
+      keyof JobRecord,
       'job_id' | 'credential' | 'env' | 'status' | 'version' | 'commits' | `t_${string}`
     >
   ]: string | number | boolean | null | readonly unknown[] | Readonly<Record<string, unknown>>;
@@ -174,7 +216,7 @@ export function encodePatch(patch: JobPatch): Record<string, string> {
 function encode(value: unknown): string {
   if (value === null || value === undefined) return '';
   if (typeof value === 'boolean') return value ? '1' : '0';
-  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 /**
@@ -204,15 +246,30 @@ export function isOver(job: Job): boolean {
 /** What the API shows of a job; rows are added by the caller. */
 export function publicJob(job: Job): Record<string, unknown> {
   return {
-    job_id: job.jobId, credential: job.credential, env: job.env, flow_type: job.flowType,
-    status: job.status, status_since: iso(job.statusSince), version: job.version,
-    awaiting: job.awaiting, cleanup: job.cleanup, force_revoke: job.forceRevoke, ticket_id: job.ticketId,
-    old_auth_id: job.oldAuthId, new_auth_id: job.newAuthId, vault_ref: job.vaultRef,
+    job_id: job.jobId,
+    credential: job.credential,
+    env: job.env,
+    flow_type: job.flowType,
+    status: job.status,
+    status_since: iso(job.statusSince),
+    version: job.version,
+    awaiting: job.awaiting,
+    cleanup: job.cleanup,
+    force_revoke: job.forceRevoke,
+    ticket_id: job.ticketId,
+    old_auth_id: job.oldAuthId,
+    new_auth_id: job.newAuthId,
+    vault_ref: job.vaultRef,
     error: job.error && { code: job.error.code, detail: job.error.detail, at: iso(job.error.at) },
-    residual: job.residuals.map((r) => ({ ...r, resolved_at: r.resolved_at === null ? null : iso(r.resolved_at) })),
+    residual: job.residuals.map((r) => ({
+      ...r,
+      resolved_at: r.resolved_at === null ? null : iso(r.resolved_at),
+    })),
     inactive: job.inactive,
-    created_by: job.createdBy, created_at: iso(job.createdAt), updated_at: iso(job.updatedAt),
-  }; // prettier-ignore
+    created_by: job.createdBy,
+    created_at: iso(job.createdAt),
+    updated_at: iso(job.updatedAt),
+  };
 }
 
 function iso(ms: number): string {

@@ -48,6 +48,7 @@ const guardTable = {
   cleanupNotOver:    { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.cleanup === 'needs_person' },
   aResidualOpen:     { about: 'job',     code: 'action_not_allowed',     holds: (job) => openResiduals(job.residuals).length > 0 },
   oldTokenLeft:      { about: 'job',     code: 'action_not_allowed',     holds: (job) => openResiduals(job.residuals).some((r) => r.kind === 'old_token_live' || r.kind === 'manual_revoke') },
+  cleanupNotDone:    { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.cleanup !== 'done' },
   noRowOpen:         { about: 'job',     code: 'rows_open',              holds: (job) => job.tally.open === 0 },
   ticketGiven:       { about: 'input',   code: 'ticket_required',        holds: (job, f) => (f.ticketId ?? job.ticketId ?? '') !== '' },
   confirmMatches:    { about: 'input',   code: 'confirm_mismatch',       holds: (job, f) => f.confirm === undefined || f.confirm === null || f.confirm === job.credential },
@@ -85,11 +86,22 @@ export interface TransitionRow {
   readonly fence?: 'raise';
 }
 
-const beforeRevoking = [
-  'verifying', 'verify_failed', 'verified', 'minting', 'mint_failed', 'minted', 'distributing', 'distribute_partial',
-  'distribute_failed', 'distributed', 'validating', 'validate_partial', 'validate_failed', 'validated',
-] as const; // prettier-ignore
-const claiming = [...beforeRevoking, 'revoking', 'revoke_failed'] as const;
+const afterVerifying = [
+  'verify_failed',
+  'verified',
+  'minting',
+  'mint_failed',
+  'minted',
+  'distributing',
+  'distribute_partial',
+  'distribute_failed',
+  'distributed',
+  'validating',
+  'validate_partial',
+  'validate_failed',
+  'validated',
+] as const;
+const claiming = ['verifying', ...afterVerifying, 'revoking', 'revoke_failed'] as const;
 const distributeParked = ['distribute_partial', 'distribute_failed'] as const;
 const validateParked = ['validate_partial', 'validate_failed'] as const;
 
@@ -98,8 +110,10 @@ const table = [
   { from: 'init',             on: 'verify',           by: 'operator', to: 'verifying', effects: ['enqueue_verify'], claim: 'take', fence: 'raise' },
   { from: 'verifying',        on: 'verify_succeeded', by: 'worker',   when: ['flowIsNotTesting'], to: 'verified', effects: ['notify'] },
   { from: 'verifying',        on: 'verify_succeeded', by: 'worker',   when: ['flowIsTesting'], to: 'verifying', effects: ['open_rows'] },
-  { from: 'verifying',        on: 'verify_failed',    by: 'worker',   to: 'verify_failed', effects: ['notify'] },
-  { from: 'verifying',        on: 'rows_closed',      by: 'worker',   when: ['flowIsTesting', 'rowsAll'], to: 'verified' },
+  { from: 'verifying',        on: 'verify_failed',    by: 'worker',   when: ['flowIsNotTesting'], to: 'verify_failed', effects: ['notify'] },
+  { from: 'verifying',        on: 'verify_failed',    by: 'worker',   when: ['flowIsTesting'], to: 'verifying', effects: ['open_rows'] },
+  { from: 'verifying',        on: 'rows_closed',      by: 'worker',   when: ['flowIsTesting', 'rowsAll', 'currentDead'], to: 'verify_failed' },
+  { from: 'verifying',        on: 'rows_closed',      by: 'worker',   when: ['flowIsTesting', 'rowsAll', 'previousAlive'], to: 'verified' },
   { from: 'verifying',        on: 'rows_closed',      by: 'worker',   when: ['flowIsTesting', 'rowsSome'], to: 'verify_failed' },
   { from: 'verifying',        on: 'rows_closed',      by: 'worker',   when: ['flowIsTesting', 'rowsNone'], to: 'verify_failed' },
   { from: 'verify_failed',    on: 'retry',            by: 'operator', when: ['flowIsNotTesting'], to: 'verifying', effects: ['enqueue_verify'] },
@@ -123,6 +137,8 @@ const table = [
   { from: distributeParked,   on: 'skip_consumer',    by: 'operator', when: ['aRowFailed', 'rowAllows'], to: 'same' },
   { from: distributeParked,   on: 'rows_closed',      by: 'worker',   when: ['rowsAll'], to: 'distributed', effects: ['enqueue_validate'] },
   { from: distributeParked,   on: 'rows_closed',      by: 'worker',   when: ['rowsWave'], to: 'distributing', effects: ['open_rows'] },
+  { from: 'distribute_failed', on: 'rows_closed',     by: 'worker',   when: ['rowsSome'], to: 'distribute_partial', effects: ['notify'] },
+  { from: 'validate_failed',  on: 'rows_closed',      by: 'worker',   when: ['rowsSome'], to: 'validate_partial', effects: ['notify'] },
   { from: 'distributed',      on: 'fan_out_started',  by: 'worker',   to: 'validating', patch: { phase: 'validate' }, effects: ['open_rows'] },
   { from: 'validating',       on: 'rows_closed',      by: 'worker',   when: ['rowsAll'], to: 'validated', effects: ['notify'] },
   { from: 'validating',       on: 'rows_closed',      by: 'worker',   when: ['rowsSome'], to: 'validate_partial', effects: ['notify'] },
@@ -145,17 +161,18 @@ const table = [
   { from: 'revoking',         on: 'revoke_failed',    by: 'worker',   to: 'revoke_failed', patch: { phase: null }, effects: ['notify'] },
   { from: 'revoke_failed',    on: 'retry',            by: 'operator', to: 'revoking', patch: { step: 'promote' }, effects: ['enqueue_revoke'] },
   { from: 'revoke_failed',    on: 'mark_revoked',     by: 'operator', when: ['twoPersons'], to: 'revoking', patch: { step: 'check' }, effects: ['enqueue_revoke_check'] },
-  { from: 'init',             on: 'abort',            by: 'operator', to: 'aborted', patch: { cleanup: 'done' } },
-  { from: 'rev_init',         on: 'abort',            by: 'operator', to: 'aborted', patch: { cleanup: 'done' } },
-  { from: beforeRevoking,     on: 'abort',            by: 'operator', to: 'aborted', patch: { cleanup: 'pending', phase: null, awaiting: null }, effects: ['enqueue_cleanup'], fence: 'raise' },
+  { from: 'init',             on: 'abort',            by: 'operator', to: 'aborted', patch: { cleanup: 'done' }, effects: ['notify'] },
+  { from: 'rev_init',         on: 'abort',            by: 'operator', to: 'aborted', patch: { cleanup: 'done' }, effects: ['notify'] },
+  { from: 'verifying',        on: 'abort',            by: 'operator', to: 'aborted', patch: { cleanup: 'pending', phase: null, awaiting: null }, effects: ['enqueue_cleanup'], fence: 'raise' },
+  { from: afterVerifying,     on: 'abort',            by: 'operator', when: ['flowIsNotTesting'], to: 'aborted', patch: { cleanup: 'pending', phase: null, awaiting: null }, effects: ['enqueue_cleanup'], fence: 'raise' },
   { from: 'aborted',          on: 'cleanup_finished', by: 'worker',   to: 'same', patch: { cleanup: 'done' }, effects: ['notify'], claim: 'free' },
   { from: 'aborted',          on: 'cleanup_delayed',  by: 'worker',   to: 'same' },
   { from: 'aborted',          on: 'cleanup_blocked',  by: 'worker',   to: 'same', patch: { cleanup: 'needs_person' }, effects: ['notify'] },
   { from: 'aborted',          on: 'restore',          by: 'operator', when: ['cleanupNotOver', 'notPromoted', 'previousAlive'], to: 'same', patch: { cleanup: 'pending' }, effects: ['enqueue_cleanup'], fence: 'raise' },
   { from: 'aborted',          on: 'mark_revoked',     by: 'operator', when: ['cleanupNotOver', 'oldTokenLeft', 'twoPersons'], to: 'same', patch: { cleanup: 'pending' }, effects: ['enqueue_cleanup'], fence: 'raise' },
-  { from: 'aborted',          on: 'resolve_residual', by: 'operator', when: ['aResidualOpen'], to: 'same', patch: { cleanup: 'pending' }, effects: ['enqueue_cleanup'], fence: 'raise' },
-  { from: claiming,           on: 'preempted',        by: 'worker',   to: 'aborted', patch: { cleanup: 'done' }, claim: 'free', fence: 'raise' },
-  { from: 'aborted',          on: 'preempted',        by: 'worker',   when: ['aResidualOpen'], to: 'same', patch: { cleanup: 'done' }, claim: 'free', fence: 'raise' },
+  { from: 'aborted',          on: 'resolve_residual', by: 'operator', when: ['cleanupNotOver', 'aResidualOpen'], to: 'same', patch: { cleanup: 'pending' }, effects: ['enqueue_cleanup'], fence: 'raise' },
+  { from: claiming,           on: 'preempted',        by: 'worker',   to: 'aborted', patch: { cleanup: 'done', phase: null, awaiting: null }, effects: ['notify'], claim: 'free', fence: 'raise' },
+  { from: 'aborted',          on: 'preempted',        by: 'worker',   when: ['cleanupNotDone'], to: 'same', patch: { cleanup: 'done' }, effects: ['notify'], claim: 'free', fence: 'raise' },
 
   { from: 'rev_init',         on: 'proceed_revoke',   by: 'operator', when: ['ticketGiven', 'confirmGiven'], to: 'rev_revoking', effects: ['enqueue_revoke'], claim: 'take', fence: 'raise' },
   { from: 'rev_revoking',     on: 'revoke_succeeded', by: 'worker',   to: 'rev_revoked', effects: ['enqueue_lockout'] },
@@ -165,6 +182,7 @@ const table = [
   { from: 'rev_revoked',      on: 'fan_out_started',  by: 'worker',   to: 'rev_validating', effects: ['open_rows'] },
   { from: 'rev_validating',   on: 'row_leaked',       by: 'worker',   to: 'rev_leaked', effects: ['page_leak'] },
   { from: 'rev_validating',   on: 'rows_closed',      by: 'worker',   when: ['rowsAll'], to: 'rev_done', effects: ['notify'], claim: 'free' },
+  { from: 'rev_validating',   on: 'rows_closed',      by: 'worker',   when: ['rowsNone'], to: 'rev_done', effects: ['notify'], claim: 'free' },
   { from: 'rev_validating',   on: 'confirm_consumer', by: 'operator', when: ['aRowNeedsAPerson', 'rowAllows'], to: 'same' },
   { from: 'rev_validating',   on: 'skip_consumer',    by: 'operator', when: ['aRowNeedsAPerson', 'rowAllows'], to: 'same' },
   { from: 'rev_leaked',       on: 'confirm_consumer', by: 'operator', when: ['aRowNeedsAPerson', 'rowAllows'], to: 'same', effects: ['update_alarm'] },

@@ -33,37 +33,39 @@ const pinnedSchema = z.looseObject({
 });
 export type PinnedRow = z.infer<typeof pinnedSchema>;
 
+/** A row as Redis holds it. Fields that an older version did not write have defaults. */
 export const rowSchema = z.object({
   consumer_id: z.string(),
   pinned: pinnedSchema,
   distribute_status: z.enum(rowStatuses),
   validate_status: z.enum(rowStatuses),
   holds: z.enum(['old', 'new', 'other', 'unknown']),
-  proof: z.enum(grades).nullable(),
-  proven_at: instant.nullable(),
+  proof: z.enum(grades).nullable().default(null),
+  proven_at: instant.nullable().default(null),
   /** Attempts of the present phase; one that was begun counts. */
   attempts: z.number().int().nonnegative(),
-  error: z.object({ code: z.string(), detail: z.string() }).nullable(),
-  probe: z.object({ class: z.string(), http_status: z.number().nullable(), begun_at: instant }).nullable(),
-  wave_health: z.enum(['healthy', 'waiting']).nullable(),
-  confirmed_by: z.string().nullable(),
-  note: z.string().nullable(),
-  paced_until: instant.nullable(),
+  error: z.object({ code: z.string(), detail: z.string() }).nullable().default(null),
+  probe: z
+    .object({ class: z.string(), http_status: z.number().nullable(), begun_at: instant })
+    .nullable()
+    .default(null),
+  wave_health: z.enum(['healthy', 'waiting']).nullable().default(null),
+  confirmed_by: z.string().nullable().default(null),
+  note: z.string().nullable().default(null),
+  paced_until: instant.nullable().default(null),
   /** A write that was begun and not reported back: fence, and the wall-clock end of its lease. Counts as holding the new value. */
-  started: z.object({ fence: z.string(), until: instant }).nullable(),
+  started: z.object({ fence: z.string(), until: instant }).nullable().default(null),
   /** What the last push left behind for later questions. */
-  receipt: z.object({ version: z.string() }).nullable(),
+  receipt: z.object({ version: z.string() }).nullable().default(null),
   /** When everything at the destination was first seen to run on the write. */
-  effective_at: instant.nullable(),
+  effective_at: instant.nullable().default(null),
   /** When the destination was last read back and agreed; cleared when the row is to be proven anew. */
-  read_back_at: instant.nullable(),
+  read_back_at: instant.nullable().default(null),
   /** When the present phase opened this row: its deadline counts from here. */
-  opened_at: instant.nullable(),
+  opened_at: instant.nullable().default(null),
   updated_at: instant,
   /** Raised by each write; a write names the one it read. */
   rev: z.number().int().nonnegative(),
-  /** The call that wrote last, so that a repeat of it answers as it did the first time. */
-  commit_id: z.string(),
 });
 export type Row = z.infer<typeof rowSchema>;
 
@@ -90,7 +92,6 @@ export function newRow(pinned: PinnedRow, at: number): Row {
     opened_at: null,
     updated_at: at,
     rev: 0,
-    commit_id: '',
   };
 }
 
@@ -188,14 +189,18 @@ export function outcomeOf(t: Tally): Outcome {
 export function rowsToOpen(rows: readonly Row[], phase: Phase): readonly Row[] {
   const pending = rows.filter((row) => statusIn(row, phase) === 'pending');
   if (phase !== 'distribute') return pending;
-  const wave = Math.min(...pending.map((row) => row.pinned.wave));
+  const wave = Math.min(
+    ...rows
+      .filter((row) => !['succeeded', 'skipped'].includes(statusIn(row, phase)))
+      .map((row) => row.pinned.wave),
+  );
   return pending.filter((row) => row.pinned.wave === wave);
 }
 
 /** A row at the beginning of a phase. One that was skipped before stays skipped: nothing was written there to be proven. */
 export function readied(row: Row, phase: 'distribute' | 'validate'): Row {
   if (phase === 'distribute') return toBeWritten(row);
-  return { ...toBeProven(row), validate_status: row.distribute_status === 'skipped' ? 'skipped' : 'pending' };
+  return row.distribute_status === 'skipped' ? { ...row, validate_status: 'skipped' } : toBeProven(row);
 }
 
 /** Before a write, the first one or an operator's retry. A write whose answer was lost stays known as begun. */

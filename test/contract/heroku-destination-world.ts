@@ -1,4 +1,5 @@
 // The contract's world over a Heroku app, with the destination of this product or one that a test breaks on purpose.
+import { times } from '../../shared/times.ts';
 import { systemClock } from '../../shared/lib/clock.ts';
 import { Secret } from '../../shared/lib/secret.ts';
 import type { Target } from '../../shared/manifest/schema.ts';
@@ -49,7 +50,7 @@ export async function herokuDestinationWorld(
   const config = { HEROKU_API_KEY: previous, DATABASE_URL: sibling, LOG_LEVEL: 'info' };
   const app = sim.createApp(account, 'raxx-console-prod', { ...options, config });
   const door = createDoor({ fetch, clock: systemClock, times: { vendorCallMs: patienceMs } });
-  const registry = createRegistry({ door, clock: systemClock, herokuApiUrl: sim.url });
+  const registry = createRegistry({ door, clock: systemClock, times, herokuApiUrl: sim.url });
   const kit: HerokuAppKit = { sim, account, door, app };
   const good = registry.destination('HEROKU_CONFIG_PATCH');
   const authority = account.authorize({ scope: ['write-protected'] }).token;

@@ -1,4 +1,5 @@
 // The contract's world over the Heroku simulator, with the issuer of this product or one that a test breaks on purpose.
+import { times } from '../../shared/times.ts';
 import { systemClock } from '../../shared/lib/clock.ts';
 import { Secret } from '../../shared/lib/secret.ts';
 import type { Issuer } from '../../workers/vendors/contract.ts';
@@ -34,7 +35,7 @@ export async function herokuIssuerWorld(
   const sim = await startHeroku();
   const account = sim.createAccount();
   const door = createDoor({ fetch, clock: systemClock, times: { vendorCallMs: patienceMs } });
-  const registry = createRegistry({ door, clock: systemClock, herokuApiUrl: sim.url });
+  const registry = createRegistry({ door, clock: systemClock, times, herokuApiUrl: sim.url });
   const current = account.authorize({ description: 'made by hand' });
   const authority = account.authorize({ description: 'velvet bootstrap' });
   const weak = account.authorize({ description: 'weak', scope: ['read'] });

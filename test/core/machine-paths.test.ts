@@ -174,6 +174,13 @@ describe('paths', () => {
     ).toEqual([]);
   });
 
+  test('a cleanup that is pending is enqueued, and none is enqueued that is not', () => {
+    const pending = (row: Row) => row.patch?.cleanup === 'pending';
+    const enqueued = (row: Row) => (row.effects ?? []).some((effect) => effect === 'enqueue_cleanup');
+    expect(transitions.filter(pending).length).toBeGreaterThan(0);
+    expect(transitions.filter((row) => pending(row) !== enqueued(row)).map(named)).toEqual([]);
+  });
+
   test('what opens rows is told when they are open', () => {
     const opening = transitions.filter((row) => (row.effects ?? []).some((effect) => effect === 'open_rows'));
     const told = new Set(transitions.filter((row) => row.on === 'rows_opened').map((row) => row.from));

@@ -25,7 +25,7 @@ type DecidedEvent = Parameters<typeof decide>[1];
 const mona = { operatorId: 'mona', slackUserId: null };
 const otto = { operatorId: 'otto', slackUserId: null };
 
-/** Everything that any gate could ask for, so that only the job itself can refuse. */
+// Everything that any gate could ask for, so that only the job itself can refuse.
 const everythingBrought: Facts = {
   actor: otto,
   ticketId: 'ROT-2026-HK_PLATFORM_FULL',
@@ -160,9 +160,9 @@ const left = {
   cleanup: 'needs_person',
   residuals: [residual('old_token_live')],
 } as const;
+const stale = { ...left, residuals: [residual('stale_consumer')] } as const;
 const rev = { flowType: 'revocation' } as const;
 
-// What a gate asks of the caller.
 // oxfmt-ignore
 const demands: readonly Demand[] = [
   { name: 'a mint from a dead token needs acknowledge_dead',       at: 'verify_failed', job: deadHere, on: 'proceed_mint', brings: { acknowledgeDead: false }, refused: 'not_acknowledged' },
@@ -230,7 +230,7 @@ const went = (c: Pick<Circumstance, 'at' | 'job'>, on: DecidedEvent, facts: Fact
 };
 
 describe('what a step leaves in the record', () => {
-  // Before `verify` nothing is held and nothing was begun; the fence is the credential's, and another job's attempt may hold it.
+  // Before `verify` nothing is held; the fence is the credential's, and another job's attempt may hold it.
   const holding = runbook.filter(
     (c) => c.operator.abort && !['init', 'rev_init'].includes(c.at) && c.job?.flowType !== 'testing',
   );
@@ -281,9 +281,15 @@ describe('what a step leaves in the record', () => {
     expect(went({ at: 'revoking' }, 'promotion_begun').patch.promoting).toBe(true);
   });
 
-  test('a restore and a revoke by hand after an abort go through the cleanup again', () => {
+  test('the first leaking row raises the alarm, each later one brings it up to date', () => {
+    expect(went({ at: 'rev_validating', job: rev }, 'row_leaked').effects).toContain('page_leak');
+    expect(went({ at: 'rev_leaked', job: rev }, 'row_leaked').effects).toContain('update_alarm');
+  });
+
+  test('a restore, a revoke by hand and a residual that is closed go through the cleanup again', () => {
     for (const on of ['restore', 'mark_revoked'] as const)
       expect(went({ at: 'aborted', job: left }, on).patch.cleanup).toBe('pending');
+    expect(went({ at: 'aborted', job: stale }, 'resolve_residual').patch.cleanup).toBe('pending');
   });
 
   test('a confirmation moves one row and not the job', () => {

@@ -32,7 +32,7 @@ function leaks(text: string): boolean {
 const any = secret as unknown as string;
 
 const printings: Record<string, () => unknown> = {
-  'a template': () => `${any}`,
+  'a template': () => `token: ${any}`,
   'a concatenation': () => 'token: ' + any,
   'String()': () => String(secret),
   'toString()': () => secret.toString(),
@@ -64,7 +64,7 @@ const printings: Record<string, () => unknown> = {
   'Object.keys': () => Object.keys(secret).join(),
   'Object.entries': () => JSON.stringify(Object.entries(secret)),
   'Reflect.ownKeys': () => Reflect.ownKeys(secret).map(String).join(),
-  'a spread': () => inspect({ ...secret }, { showHidden: true }),
+  'a spread': () => inspect({ ...(secret as object) }, { showHidden: true }),
   'Object.assign': () => inspect(Object.assign({}, secret), { showHidden: true }),
   'Object.getOwnPropertyDescriptors': () =>
     inspect(Object.getOwnPropertyDescriptors(secret), { depth: Infinity, showHidden: true }),
@@ -88,7 +88,7 @@ const printings: Record<string, () => unknown> = {
   encodeURIComponent: () => encodeURIComponent(any),
   "a symbol's description": () => Symbol(any).toString(),
   'a regular expression': () => new RegExp(any).source,
-  'a Buffer': () => Buffer.from(`${any}`).toString(),
+  'a Buffer': () => Buffer.from(String(secret)).toString(),
   'a key of an object': () => Object.keys({ [any]: 1 }).join(),
 };
 

@@ -1,5 +1,5 @@
 // Which credentials cannot be rotated now, because the vault or an authority of theirs is missing or refused. Looked at each minute.
-import { VelvetError, isVelvetError } from '../../shared/lib/errors.ts';
+import { isVelvetError, type VelvetError } from '../../shared/lib/errors.ts';
 import { activeCredential, activeRows } from '../../shared/manifest/load.ts';
 import type { Manifest } from '../../shared/manifest/schema.ts';
 import type { VendorCall } from '../vendors/contract.ts';

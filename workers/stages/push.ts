@@ -152,5 +152,7 @@ export async function namedTarget<T>(row: Row, asking: () => Promise<T>): Promis
 
 /** The app's name in `…/apps/<app>/config-vars`, for the commands in a message. */
 export function appOf(row: Row): string {
-  return /\/apps\/([^/]+)\//.exec(String(row.pinned['update_endpoint'] ?? ''))?.[1] ?? row.consumer_id;
+  const endpoint = row.pinned['update_endpoint'];
+  const app = typeof endpoint === 'string' ? /\/apps\/([^/]+)\//.exec(endpoint)?.[1] : undefined;
+  return app ?? row.consumer_id;
 }

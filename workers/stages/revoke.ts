@@ -139,7 +139,7 @@ async function fail(deps: StageDeps, task: Task, error: VelvetError, context: Ta
     ? error.detail
     : `The old token could not be revoked and may be live: ${error.detail} ${commandFor(job)}`;
   const shown = { code: keep ? error.code : ('revoke_pending' as const), detail };
-  context.log.error('revoke failed', { ...identity(deps, job), code: shown.code, by_hand: commandFor(job) });
+  context.log.error('revoke_failed', { ...identity(deps, job), code: shown.code, by_hand: commandFor(job) });
   await deps.transitions.apply(task, 'revoke_failed', speaker(task, context), () => ({
     patch: errorPatch(deps, shown),
     detail: { code: shown.code, cause: error.code, reason: shown.detail, old_auth_id: job.oldAuthId },

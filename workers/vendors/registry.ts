@@ -22,6 +22,7 @@ export interface RegistryDeps {
   readonly door: Door;
   readonly clock: Clock;
   readonly herokuApiUrl: string;
+  readonly times: { readonly lateMs: number; readonly rateLimitWaitMs: number };
   readonly onCall?: (call: HandlerCall) => void;
 }
 
@@ -32,7 +33,7 @@ export interface Registry {
 
 /** Every handler of this release; the types demand one for each issuer and update method that the manifest may name. */
 export function createRegistry(deps: RegistryDeps): Registry {
-  const heroku = { door: deps.door, baseUrl: deps.herokuApiUrl };
+  const heroku = { door: deps.door, baseUrl: deps.herokuApiUrl, ...deps.times };
   const issuers: Readonly<Record<IssuerName, Issuer>> = {
     'heroku-oauth': wrapIssuer(deps, herokuIssuer(heroku)),
   };

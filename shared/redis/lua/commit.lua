@@ -1,30 +1,33 @@
 -- The one script that changes a job's status: checks, then record, events, tasks and version together.
 -- KEYS 1 job  2 rows  3 claim  4 fence  5 events  6 seq  7 outbox  8 open  9 idem
--- ARGV 1 JSON {job_id, commit_id, version, fence ('' = not an attempt's), claim, raise ('' = no), fields, rows, events, tasks, close_ms, wake}
--- Returns {0, version} applied, now or by an earlier sending of this call · {-1} no such job · {-2} stale version
+-- ARGV 1 JSON {job_id, commit_id, version, fence ('' = not an attempt's), claim, raise ('' = no), fields,
+--      rows: {id, rev that was read, row}, events, tasks, close_ms, wake}
+-- Returns {0} applied, now or by an earlier sending of this call · {-1} no such job · {-2} stale version, or a row moved
 --         · {-3} stale fence · {-4, claimant} claimed by another
 local a = cjson.decode(ARGV[1])
 local version = redis.call('HGET', KEYS[1], 'version')
 if not version then return {-1} end
-if applied(KEYS[1], a.commit_id) then return {0, version} end
+if answered(KEYS[1], 'commits', a.commit_id) then return {0} end
 if version ~= a.version then return {-2} end
 if a.fence ~= '' and redis.call('GET', KEYS[4]) ~= a.fence then return {-3} end
 local claimant = redis.call('GET', KEYS[3])
-if a.claim == 'take' then
-  if claimant and claimant ~= a.job_id then return {-4, claimant} end
-  redis.call('SET', KEYS[3], a.job_id)
-elseif a.claim ~= 'none' then
-  if claimant ~= a.job_id then return {-3} end
-  if a.claim == 'free' then redis.call('DEL', KEYS[3]) end
+if a.claim == 'take' and claimant and claimant ~= a.job_id then return {-4, claimant} end
+if (a.claim == 'keep' or a.claim == 'free') and claimant ~= a.job_id then return {-3} end
+-- Row tasks write without raising the version: what they wrote since the rows were read is not written over.
+for _, row in ipairs(a.rows) do
+  local stored = redis.call('HGET', KEYS[2], row[1])
+  if not stored or tostring(cjson.decode(stored).rev) ~= row[2] then return {-2} end
 end
+if a.claim == 'take' then redis.call('SET', KEYS[3], a.job_id) end
+if a.claim == 'free' then redis.call('DEL', KEYS[3]) end
 if a.raise ~= '' then raise(KEYS[4], a.raise) end
 set(KEYS[1], a.fields)
-remember(KEYS[1], a.commit_id)
-for _, row in ipairs(a.rows) do redis.call('HSET', KEYS[2], row[1], row[2]) end
+for _, row in ipairs(a.rows) do redis.call('HSET', KEYS[2], row[1], row[3]) end
 append(KEYS[5], KEYS[6], a.wake, a.events)
 post(KEYS[7], a.tasks)
 if a.close_ms > 0 then
   redis.call('SREM', KEYS[8], a.job_id)
   redis.call('PEXPIRE', KEYS[9], a.close_ms)
 end
-return {0, redis.call('HGET', KEYS[1], 'version')}
+remember(KEYS[1], 'commits', a.commit_id, '')
+return {0}

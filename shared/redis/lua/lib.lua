@@ -1,14 +1,16 @@
 -- What the scripts below share. Prepended to each of them; has no KEYS or ARGV of its own.
 
--- Whether the commit was applied before: the job remembers its last ones.
-local function applied(job, commit_id)
-  local commits = redis.call('HGET', job, 'commits') or ''
-  return string.find(commits, commit_id, 1, true) ~= nil
+-- What was answered to a call of this id before, or nil where it is new: a repeat is answered the same and does nothing.
+local function answered(key, field, id)
+  local calls = redis.call('HGET', key, field) or ''
+  local _, last = string.find(calls, ' ' .. id .. '=', 1, true)
+  return last and string.match(calls, '^%S*', last + 1)
 end
 
-local function remember(job, commit_id)
-  local commits = (redis.call('HGET', job, 'commits') or '') .. ' ' .. commit_id
-  redis.call('HSET', job, 'commits', string.sub(commits, -8 * (#commit_id + 1)))
+-- The last few are enough: a call is repeated when its connection comes back, or never.
+local function remember(key, field, id, answer)
+  local calls = (redis.call('HGET', key, field) or '') .. ' ' .. id .. '=' .. answer
+  redis.call('HSET', key, field, string.sub(calls, -240))
 end
 
 -- Appends to the credential's stream with dense numbers and wakes those who follow it.

@@ -1,6 +1,6 @@
 -- Creates a job with its rows and first event, unless the idempotency key already names one.
 -- KEYS 1 job  2 rows  3 jobs  4 open  5 events  6 seq  7 idem
--- ARGV 1 JSON {job_id, commit_id, now, body_hash, fields, rows, events, wake}
+-- ARGV 1 JSON {job_id, now, body_hash, fields, rows, events, wake}
 -- Returns {0, job id} created or created by this very call · {1, job id} the key's earlier job · {-5} other body
 local a = cjson.decode(ARGV[1])
 local known = redis.call('GET', KEYS[7])
@@ -12,7 +12,6 @@ if known then
 end
 redis.call('SET', KEYS[7], a.body_hash .. ' ' .. a.job_id)
 set(KEYS[1], a.fields)
-remember(KEYS[1], a.commit_id)
 for _, row in ipairs(a.rows) do redis.call('HSET', KEYS[2], row[1], row[2]) end
 redis.call('ZADD', KEYS[3], a.now, a.job_id)
 redis.call('SADD', KEYS[4], a.job_id)

@@ -6,32 +6,33 @@
 local a = cjson.decode(ARGV[1])
 local stored = redis.call('HGET', KEYS[2], a.consumer_id)
 if not stored then return {-1} end
-local row = cjson.decode(stored)
-if row.commit_id == a.commit_id then return {0, redis.call('HGET', KEYS[1], 't_outcome') or 'open'} end
+-- Remembered for each row by itself, so that many rows that end together do not push one another out.
+local commits = 'commits_' .. a.consumer_id
+local outcome = answered(KEYS[1], commits, a.commit_id)
+if outcome then return {0, outcome} end
 if redis.call('HGET', KEYS[1], 'version') ~= a.version then return {-2} end
 if a.fence ~= '' and redis.call('GET', KEYS[4]) ~= a.fence then return {-3} end
 if a.claim ~= 'none' and redis.call('GET', KEYS[3]) ~= a.job_id then return {-3} end
-if tostring(row.rev) ~= a.rev then return {-6} end
+if tostring(cjson.decode(stored).rev) ~= a.rev then return {-6} end
 redis.call('HSET', KEYS[2], a.consumer_id, a.row)
 local t, moved = {}, false
 for key, by in pairs(a.delta) do
-  if by ~= 0 then moved = true end
+  moved = moved or by ~= 0
   t[key] = redis.call('HINCRBY', KEYS[1], 't_' .. key, by)
 end
 set(KEYS[1], a.fields)
 append(KEYS[5], KEYS[6], a.wake, a.events)
 post(KEYS[7], a.tasks)
-if not moved then return {0, 'open'} end
--- The same five lines as outcomeOf() in shared/rotation/rows.ts; test/redis/scripts.test.ts holds them against each other.
-local outcome = (t.proven > 0 or t.pending > 0) and 'some' or 'none'
+-- The same lines as outcomeOf() in shared/rotation/rows.ts; test/redis/scripts.test.ts holds them against each other.
+outcome = (t.proven > 0 or t.pending > 0) and 'some' or 'none'
 if t.failed == 0 and t.proven > 0 then outcome = 'all' end
 if t.failed == 0 and t.pending > 0 then outcome = 'wave' end
-if t.open > 0 then outcome = 'open' end
-redis.call('HSET', KEYS[1], 't_outcome', outcome)
+if t.open > 0 or not moved then outcome = 'open' end
 local closing = a.closings[outcome]
 if closing then
   set(KEYS[1], closing.fields)
   append(KEYS[5], KEYS[6], a.wake, closing.events)
   post(KEYS[7], closing.tasks)
 end
+remember(KEYS[1], commits, a.commit_id, outcome)
 return {0, outcome}

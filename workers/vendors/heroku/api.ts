@@ -9,8 +9,10 @@ export interface HerokuDeps {
   readonly door: Door;
   /** `https://api.heroku.com`, or what stands in for it. Authorities are sent nowhere else. */
   readonly baseUrl: string;
+  /** How long after a lost answer Heroku may still apply a change; it documents nothing shorter. */
+  readonly lateMs: number;
   /** What a 429 is reported to ask for; Heroku names no wait. */
-  readonly rateLimitWaitMs?: number;
+  readonly rateLimitWaitMs: number;
 }
 
 export interface HerokuRequest {

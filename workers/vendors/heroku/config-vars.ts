@@ -22,10 +22,10 @@ interface Place {
 /** The authority needs `write-protected` on the app, or `global`. */
 export function herokuConfigVars(deps: HerokuDeps): Destination {
   const api = herokuApi(deps);
-  const { readBack, creates, lateMs } = destinations.HEROKU_CONFIG_PATCH;
+  const { readBack, creates } = destinations.HEROKU_CONFIG_PATCH;
   return {
     method: 'HEROKU_CONFIG_PATCH',
-    capabilities: { readBack, creates, lateMs },
+    capabilities: { readBack, creates, lateMs: deps.lateMs },
 
     async push(call, target, authority, secret) {
       const place = placeOf(target);

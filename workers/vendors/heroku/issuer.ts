@@ -30,10 +30,10 @@ const fenceShape = /^\d+-[\w-]+$/;
 /** Tokens of the account that the authority belongs to. The authority needs the scope `global`. */
 export function herokuIssuer(deps: HerokuDeps): Issuer {
   const api = herokuApi(deps);
-  const { mint, revoke, findLeftovers, overlap, lateMs } = issuers['heroku-oauth'];
+  const { mint, revoke, findLeftovers, overlap } = issuers['heroku-oauth'];
   return {
     vendor: 'heroku-oauth',
-    capabilities: { mint, revoke, findLeftovers, overlap, lateMs },
+    capabilities: { mint, revoke, findLeftovers, overlap, lateMs: deps.lateMs },
 
     verify: (call, current, authority) => verify(api, call, current, authority),
 

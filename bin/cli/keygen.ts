@@ -1,0 +1,56 @@
+// The keys of a new installation. Law: they go to a terminal or into a file of mode 600 that did not exist, and nowhere else.
+import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { note, refuse } from './say.ts';
+
+/** Every key that this release reads, with what it is for. */
+const keyMeanings = {
+  VELVET_FILE_VAULT_KEY:
+    "stage, distribute, healthcheck: opens the vault. Lost, and every value in it is lost; keep a copy apart from the vault's folder.",
+  VELVET_FINGERPRINT_KEY:
+    'stage, distribute, healthcheck: the same for all three, and never changed while a rotation is open.',
+  VELVET_PROBE_KEY:
+    'healthcheck, and consumers that answer a challenge only to those who send it. Leave it out where none does.',
+} as const;
+
+export type Keys = Readonly<Record<keyof typeof keyMeanings, string>>;
+
+/** 32 random bytes each, in base64. */
+export function newKeys(): Keys {
+  const names = Object.keys(keyMeanings) as (keyof Keys)[];
+  return Object.fromEntries(names.map((name) => [name, randomBytes(32).toString('base64')])) as Keys;
+}
+
+/** Prints new keys as .env lines, or puts them into a new file. Throws where others could read them, or a file would be replaced. */
+export function keygen(out: string | undefined): void {
+  const text = linesOf(newKeys());
+  if (out !== undefined) {
+    writeNew(out, text);
+    note(`Wrote ${Object.keys(keyMeanings).length} keys to ${out}, readable by you alone. Add them to .env.`);
+    return;
+  }
+  if (!process.stdout.isTTY) {
+    refuse(
+      'keygen prints to a terminal only: a pipe or a redirected file could be read by others. Use `npx velvet keygen --out <file>`, which makes the file with mode 600.',
+    );
+  }
+  process.stdout.write(text);
+}
+
+function writeNew(file: string, text: string): void {
+  try {
+    writeFileSync(file, text, { flag: 'wx', mode: 0o600 });
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+    if (code === 'EEXIST')
+      refuse(
+        `${file} is there already, and keys are never overwritten: what they opened would be lost. Name a new file.`,
+      );
+    refuse(`${file} could not be made (${code}). Name a file in a folder that you may write to.`);
+  }
+}
+
+function linesOf(keys: Keys): string {
+  const entries = Object.entries(keys) as [keyof Keys, string][];
+  return entries.map(([name, key]) => `# ${keyMeanings[name]}\n${name}=${key}\n`).join('');
+}

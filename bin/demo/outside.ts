@@ -1,0 +1,79 @@
+// The demo's outside world, as its one line describes it, and the manifest that leads there instead of to the real vendors.
+import { parseDocument, isMap, isScalar, isSeq, type YAMLMap } from 'yaml';
+import { z } from 'zod';
+import { herokuAppOf } from '../../shared/manifest/addresses.ts';
+import { refuse } from '../cli/say.ts';
+
+const outsideSchema = z.object({
+  heroku_url: z.url(),
+  slack_url: z.url(),
+  slack_token: z.string().min(1),
+  operator_slack_user: z.string().min(1),
+  operator_channel: z.string().min(1),
+  bootstrap_token: z.string().min(1),
+  credential: z.object({ name: z.string(), token: z.string().min(1) }),
+  apps: z.array(z.object({ app: z.string(), health_url: z.url() })).min(1),
+});
+export type Outside = z.infer<typeof outsideSchema>;
+
+export function parseOutside(line: string): Outside {
+  return outsideSchema.parse(JSON.parse(line));
+}
+
+/**
+ * The committed manifest with the simulators' hosts and `env: development`: addresses on this machine are refused in prod. All
+ * else, comments too, stays as it is. Throws for a row whose app is not simulated.
+ */
+export function demoManifest(committed: string, outside: Outside): string {
+  const document = parseDocument(committed);
+  const rows = document.get('subscribers');
+  if (!isSeq(rows) || rows.items.length === 0) return refuse('The committed manifest has no subscribers to demonstrate.');
+  for (const row of rows.items) {
+    if (!isMap(row)) refuse('A subscriber of the committed manifest is no mapping; `npx velvet manifest check` says more.');
+    leadToSimulator(row, outside);
+  }
+  document.commentBefore = ` Derived by \`npm run demo\` from manifests/subscription-manifest.yml: the simulators' hosts, env: development.\n${document.commentBefore ?? ''}`;
+  return document.toString({ lineWidth: 0 });
+}
+
+function leadToSimulator(row: YAMLMap, outside: Outside): void {
+  const endpoint = String(row.get('update_endpoint'));
+  const app = outside.apps.find((one) => one.app === herokuAppOf(endpoint));
+  if (app === undefined) return refuse(`No simulated app answers for ${endpoint}; add it to test/sim/main.ts.`);
+  replace(row, 'env', 'development');
+  replace(row, 'update_endpoint', `${outside.heroku_url}${new URL(endpoint).pathname}`);
+  if (row.get('healthcheck_endpoint') !== null) replace(row, 'healthcheck_endpoint', app.health_url);
+}
+
+// In place, so that a comment behind the value stays.
+function replace(row: YAMLMap, key: string, value: string): void {
+  const node = row.get(key, true);
+  if (isScalar(node)) node.value = value;
+  else row.set(key, value);
+}
+
+const authorizationsShape = z.array(z.looseObject({ access_token: z.looseObject({ token: z.string() }).nullish() }));
+
+/** Every token that the simulated account has, and what its apps hold: the values that must be found nowhere else. */
+export async function valuesOutside(outside: Outside, keys: ReadonlySet<string>): Promise<readonly string[]> {
+  const authorizations = authorizationsShape.parse(await askHeroku(outside, '/oauth/authorizations'));
+  const configs = await Promise.all(
+    outside.apps.map(({ app }) => askHeroku(outside, `/apps/${app}/config-vars`)),
+  );
+  const held = configs.flatMap((config) =>
+    Object.entries(z.record(z.string(), z.string()).parse(config)).flatMap(([key, value]) => (keys.has(key) ? [value] : [])),
+  );
+  return [...authorizations.map((one) => one.access_token?.token ?? ''), ...held].filter((value) => value !== '');
+}
+
+async function askHeroku(outside: Outside, path: string): Promise<unknown> {
+  const response = await fetch(`${outside.heroku_url}${path}`, {
+    headers: {
+      accept: 'application/vnd.heroku+json; version=3',
+      authorization: `Bearer ${outside.bootstrap_token}`,
+    },
+    signal: AbortSignal.timeout(5_000),
+  });
+  if (!response.ok) throw new Error(`the simulator answered ${response.status} to GET ${path}`);
+  return response.json();
+}

@@ -1,0 +1,116 @@
+// What is written to a job in one piece, and how it is encoded for the scripts.
+import { randomBytes } from 'node:crypto';
+import type { Fence } from '../lib/lease.ts';
+import { taskId, type JobRef, type Task } from '../rotation/effects.ts';
+import { encodePatch, type Job, type JobPatch } from '../rotation/job.ts';
+import { tallyKeys, type Outcome, type Row, type Tally } from '../rotation/rows.ts';
+import type { Status } from '../rotation/statuses.ts';
+import type { AuditEvent } from './events.ts';
+import type { CredentialKeys } from './keys.ts';
+
+export type ClaimMode = 'take' | 'keep' | 'free' | 'none';
+
+/** What one status change writes: fields, events and tasks, all or nothing. */
+export interface Change {
+  readonly patch: JobPatch;
+  readonly status?: Status;
+  readonly events: readonly AuditEvent[];
+  readonly tasks: readonly Task[];
+}
+
+export interface CommitRequest extends Change {
+  readonly job: Job;
+  /** The attempt that speaks; null for an operator, whom the version alone holds back. */
+  readonly fence: Fence | null;
+  readonly claim: ClaimMode;
+  readonly raiseFence: boolean;
+  /** Whether the job is over for good: it leaves the sweeper's list, and its idempotency key begins to expire. */
+  readonly closes: boolean;
+  readonly rows?: readonly Row[];
+  readonly tally?: Tally;
+  readonly enters: boolean;
+  readonly now: number;
+}
+
+export interface RowWrite {
+  readonly job: Job;
+  readonly before: Row;
+  readonly after: Row;
+  readonly delta: Tally;
+  readonly fence: Fence | null;
+  readonly events: readonly AuditEvent[];
+  readonly tasks: readonly Task[];
+  /** Of the job, whatever the outcome. An operator's action raises the version here. */
+  readonly fields: Readonly<Record<string, string>>;
+  readonly closings: Readonly<
+    Partial<Record<Outcome, Change & { readonly fields: Readonly<Record<string, string>> }>>
+  >;
+}
+
+export interface OpenRequest {
+  readonly ref: JobRef;
+  readonly fields: JobPatch & { readonly status: Status };
+  readonly rows: readonly Row[];
+  readonly tally: Tally;
+  readonly event: AuditEvent;
+  readonly idem: { readonly hash: string; readonly bodyHash: string };
+  readonly now: number;
+}
+
+/** Names one call to a script. ioredis sends a call again whose answer was lost; by this it is known again. */
+export function commitId(): string {
+  return randomBytes(9).toString('base64url');
+}
+
+/** Eight characters that tell two attempts with an equal counter apart, e.g. after a restore of an older Redis. */
+export function fenceSuffix(): string {
+  return randomBytes(6).toString('base64url').replaceAll(/[-_]/g, 'x');
+}
+
+/** The fields that a status change writes, beside the record's own patch: status, times, versions. */
+export function changeFields(
+  job: Job,
+  change: Change & { readonly enters: boolean; readonly now: number },
+): Record<string, string> {
+  const version = String(job.version + 1);
+  const orders = change.enters || change.tasks.length > 0;
+  return {
+    ...encodePatch(change.patch),
+    version,
+    updated_at: String(change.now),
+    ...(change.status === undefined ? {} : { status: change.status }),
+    ...(change.enters ? { status_since: String(change.now) } : {}),
+    // Work that is ordered anew gets task ids of its own, else the queue would take it for what it already did.
+    ...(orders ? { status_version: version, kick: '0' } : {}),
+  };
+}
+
+export function encodeClosing(
+  closing: Change & { readonly fields: Readonly<Record<string, string>> },
+): Record<string, unknown> {
+  return {
+    fields: closing.fields,
+    events: closing.events.map((event) => JSON.stringify(event)),
+    tasks: closing.tasks.map((task) => [taskId(task), JSON.stringify(task)]),
+  };
+}
+
+export function workingKeys(keys: CredentialKeys, job: JobRef): readonly string[] {
+  return [
+    keys.job(job.jobId),
+    keys.rows(job.jobId),
+    keys.claim,
+    keys.fence,
+    keys.events,
+    keys.seq,
+    keys.outbox,
+  ];
+}
+
+export function identity(ref: JobRef): Record<string, string> {
+  return { job_id: ref.jobId, credential: ref.credential, env: ref.env };
+}
+
+export function tallyFields(tally: Tally): Record<string, string> {
+  return Object.fromEntries(tallyKeys.map((key) => [`t_${key}`, String(tally[key])]));
+}

@@ -1,0 +1,96 @@
+// How the API's tests ask: what every refusal must look like, and that it changed nothing.
+import { expect } from 'vitest';
+import { errorTable, type ErrorCode } from '../../shared/lib/errors.ts';
+import { credentialKeys } from '../../shared/redis/keys.ts';
+import type { Job } from '../../shared/rotation/job.ts';
+import { CREDENTIAL, ENV, type Answer, type World } from '../harness.ts';
+
+export const paths = {
+  rotate: `/tokens/${CREDENTIAL}/rotate`,
+  rotations: `/tokens/${CREDENTIAL}/rotations`,
+  job: (jobId: string) => `/tokens/${CREDENTIAL}/rotations/${jobId}`,
+  stage: (jobId: string) => `/tokens/${CREDENTIAL}/rotations/${jobId}/stage`,
+  stream: (jobId: string) => `/tokens/${CREDENTIAL}/rotations/${jobId}/stream`,
+};
+
+/** A body that creates a rotation. */
+export function creation(key: string, more: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
+  return { flow_type: 'operational', idempotency_key: key, force_revoke: false, ...more };
+}
+
+export interface Expected {
+  readonly http: number;
+  readonly code: ErrorCode;
+  /** The whole sentence, or what tells it apart. */
+  readonly detail: string | RegExp;
+  /** Further members of the problem document. */
+  readonly extra?: Readonly<Record<string, unknown>>;
+}
+
+/** Asks, and expects a refusal that an operator can work with and that changed nothing at all. */
+export async function refused(
+  world: World,
+  ask: () => Promise<Answer>,
+  expected: Expected,
+): Promise<Answer['body']> {
+  const before = await everything(world);
+  const answer = await ask();
+  expect(await everything(world)).toEqual(before);
+  await isProblem(world, answer, expected);
+  return answer.body;
+}
+
+/** The form of a refusal, and that its `type` leads to the section about it. */
+export async function isProblem(world: World, answer: Answer, expected: Expected): Promise<void> {
+  const { body, headers } = answer;
+  expect([answer.status, body.code, body.detail]).toEqual([
+    expected.http,
+    expected.code,
+    typeof expected.detail === 'string' ? expected.detail : expect.stringMatching(expected.detail),
+  ]);
+  expect(headers.get('content-type')).toBe('application/problem+json');
+  expect(headers.get('x-request-id')).toMatch(/^[\w-]{8,}$/);
+  expect(body['request_id']).toBe(headers.get('x-request-id'));
+  expect(headers.get('x-velvet-env')).toBe(ENV);
+  expect(body['title']).toBe(errorTable[expected.code].means);
+  expect(errorTable[expected.code].http).toBe(expected.http);
+  expect(body).toMatchObject(expected.extra ?? {});
+  const [page, anchor] = String(body['type']).split('#');
+  expect(await (await world.app.request(String(page))).text()).toContain(`\n### ${anchor}\n`);
+  for (const value of [world.firstToken, world.bootstrapToken, world.operator])
+    expect(answer.text).not.toContain(value);
+}
+
+/** All that Velvet has written down, and all that lives at the vendor. Signs of life are left out. */
+async function everything(world: World): Promise<Record<string, unknown>> {
+  const keys = (await world.redis.keys('velvet:*')).filter((key) => !/:(beat|epoch|unavailable)\b/.test(key));
+  const records = await Promise.all(
+    keys.toSorted().map(async (key) => [key, (await world.redis.dumpBuffer(key))?.toString('hex')] as const),
+  );
+  return { ...Object.fromEntries(records), live: world.heroku.live().map(({ id }) => id) };
+}
+
+/** Puts the job's record where a test needs it, as no API can: claimed, and as if it had come there by itself. */
+export async function place(
+  world: World,
+  jobId: string,
+  status: Job['status'],
+  fields: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const keys = credentialKeys(CREDENTIAL, ENV);
+  await world.redis.set(keys.claim, jobId);
+  await world.redis.hset(keys.job(jobId), { status, ...fields });
+}
+
+/** Runs the jobs on, one status after the other, to the gate before the mint. */
+export async function toVerified(world: World): Promise<string> {
+  const jobId = await world.create();
+  await world.stage(jobId, { action: 'verify' });
+  await world.reaches(jobId, 'verified');
+  return jobId;
+}
+
+/** The events of the credential's audit trail, oldest first. */
+export async function audit(world: World): Promise<readonly Record<string, unknown>[]> {
+  return (await world.feed.read(CREDENTIAL, ENV, 0, 10_000)).map((event) => ({ ...event }));
+}

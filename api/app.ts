@@ -14,7 +14,7 @@ import type { SystemStore } from '../shared/redis/system-store.ts';
 import type { Times } from '../shared/times.ts';
 import type { Transitions } from '../shared/transition.ts';
 import { authenticate, type AppEnvironment } from './auth.ts';
-import { problemAnswer } from './problem.ts';
+import { problemAnswer, clipped } from './problem.ts';
 import { adminRoutes } from './routes/admin.ts';
 import { documentRoutes } from './routes/documents.ts';
 import { healthRoutes } from './routes/health.ts';
@@ -48,13 +48,15 @@ export function buildApp(deps: ApiDeps): App {
   const app: App = newRouter();
   app.onError((error, context) => problemAnswer(context, error, deps.log));
   app.notFound((context) =>
-    problemAnswer(context, new VelvetError('not_found', `nothing at ${context.req.path}`), deps.log),
+    problemAnswer(context, new VelvetError('not_found', `nothing at ${clipped(context.req.path)}`), deps.log),
   );
   app.use(requestId());
   app.use(secureHeaders());
   app.use(async (context, next) => {
     await next();
     context.header('x-velvet-env', deps.env);
+    // What is true of a job now is not true in a minute, and one answer shows a service token.
+    if (!context.res.headers.has('cache-control')) context.header('cache-control', 'no-store');
   });
   app.use(
     bodyLimit({

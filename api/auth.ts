@@ -4,6 +4,7 @@ import type { Clock } from '../shared/lib/clock.ts';
 import { VelvetError } from '../shared/lib/errors.ts';
 import type { Scope, ServiceToken, SystemStore } from '../shared/redis/system-store.ts';
 import type { Actor } from '../shared/rotation/job.ts';
+import { clipped } from './problem.ts';
 
 export interface Caller {
   readonly tokenId: string;
@@ -58,10 +59,10 @@ export function demand(context: Context<AppEnvironment>, scope: Scope, credentia
     throw new VelvetError('forbidden', `scope ${scope} missing`, { detail, extra: { missing_scope: scope } });
   }
   if (credential !== undefined && !mayTouch(caller, credential)) {
-    const detail = `This service token is limited to ${caller.credentials?.join(', ') ?? 'nothing'}, and ${credential} is not among them. Use another one, or ask an admin for it.`;
+    const detail = `This service token is limited to ${caller.credentials?.join(', ') ?? 'nothing'}, and ${clipped(credential)} is not among them. Use another one, or ask an admin for it.`;
     throw new VelvetError('forbidden', "credential not among the token's", {
       detail,
-      extra: { missing_credential: credential },
+      extra: { missing_credential: clipped(credential) },
     });
   }
   return caller;

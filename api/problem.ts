@@ -2,18 +2,22 @@
 import type { Context } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import { VelvetError, errorTable, isVelvetError, type ErrorCode } from '../shared/lib/errors.ts';
-import { logfields, type Log } from '../shared/lib/log.ts';
+import { logfields, type Log, type LogFields } from '../shared/lib/log.ts';
 
 /** Where `type` points: the section of the generated error page, which this server also serves. */
 export const errorPage = '/docs/errors.md';
+
+/** No name that Velvet itself gives or takes is longer. */
+const CLIPPED_AT = 120;
 
 export function problemAnswer(context: Context, thrown: unknown, log: Log): Response {
   const error = known(thrown);
   const requestId = String(context.get('requestId') ?? '');
   const row = errorTable[error.code];
-  if (row.http >= 500 && !isVelvetError(thrown))
-    log.error('request failed', { request_id: requestId }, { cause: thrown });
-  else log.info('request refused', { request_id: requestId, path: context.req.path, ...logfields(error) });
+  // 503 and its like are the surroundings; 500 is Velvet itself.
+  if (row.http === 500)
+    log.error('request failed', requestFields(context), { cause: thrown });
+  else log.info('request refused', { ...requestFields(context), ...logfields(error) });
   const body = {
     type: `${errorPage}#${error.code}`,
     title: row.means,
@@ -28,8 +32,25 @@ export function problemAnswer(context: Context, thrown: unknown, log: Log): Resp
     'x-request-id': requestId,
   };
   if (error.code === 'unauthenticated') headers['www-authenticate'] = 'Bearer';
+  // The rest of such a body is never read, so the connection cannot carry a next request: its sender would be cut off.
+  if (error.code === 'too_large') headers['connection'] = 'close';
   if (error.retryAfterMs !== undefined) headers['retry-after'] = String(Math.ceil(error.retryAfterMs / 1000));
   return new Response(JSON.stringify(body), { status: row.http, headers });
+}
+
+/** The job's id stands in each line about it, also in those that say what was refused. */
+function requestFields(context: Context): LogFields {
+  const jobId = /\/rotations\/([A-Za-z0-9-]{1,64})(?:\/|$)/.exec(context.req.path)?.[1];
+  return {
+    request_id: String(context.get('requestId') ?? ''),
+    path: clipped(context.req.path),
+    ...(jobId === undefined ? {} : { job_id: jobId }),
+  };
+}
+
+/** What a caller sent, as a sentence or a log line may repeat it: a name of ten kilobytes tells nobody more. */
+export function clipped(sent: string): string {
+  return sent.length <= CLIPPED_AT ? sent : `${sent.slice(0, CLIPPED_AT)}…`;
 }
 
 function known(thrown: unknown): VelvetError {

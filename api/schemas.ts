@@ -2,6 +2,7 @@
 import { z } from '@hono/zod-openapi';
 import { operatorActionNames } from '../shared/rotation/machine.ts';
 import { statusNames } from '../shared/rotation/statuses.ts';
+import { systemOperator } from '../shared/redis/events.ts';
 import { scopes } from '../shared/redis/system-store.ts';
 
 const words = (max: number) => z.string().trim().min(1).max(max);
@@ -92,12 +93,17 @@ export type StageBody = z.infer<typeof stageBody>;
 
 export const flagBody = z.strictObject({ enabled: z.boolean() }).openapi('SetFlag');
 
+/** Names of the audit trail behind which there is no person. */
+const velvetSigns: readonly string[] = [systemOperator, 'schedule'];
+
 export const newTokenBody = z
   .strictObject({
     name: words(100),
-    owner: words(200).openapi({
-      description: 'The person behind it: two tokens of one owner are one person to the two-person gate.',
-    }),
+    owner: words(200)
+      .refine((owner) => !velvetSigns.includes(owner.toLowerCase()), "is how Velvet itself signs; name a person")
+      .openapi({
+        description: 'The person behind it: two tokens of one owner are one person to the two-person gate.',
+      }),
     scopes: z.array(z.enum(scopes)).min(1),
     credentials: z
       .array(z.string().regex(/^[A-Za-z0-9_.-]+\*?$|^\*$/, "a credential's name, or a prefix that ends in *"))
@@ -154,7 +160,9 @@ export const problemSchema = z
   .looseObject({
     type: z.string(),
     title: z.string(),
-    status: z.int(),
+    status: z.union([z.int(), z.string()]).openapi({
+      description: "The HTTP status; where a job refuses, the job's status, beside its allowed_actions.",
+    }),
     detail: z.string(),
     code: z.string(),
     request_id: z.string(),

@@ -18,7 +18,10 @@ function sentence(issue: z.core.$ZodIssue): string {
     const keys = issue.keys.map((key) => `'${key}'`).join(', ');
     return `unknown field ${keys}${where === '' ? '' : ` in '${where}'`}`;
   }
-  if (issue.code === 'invalid_union' && issue.path.length > 0) return `'${where}' is not one of the actions`;
+  if (issue.code === 'invalid_union' && 'options' in issue && Array.isArray(issue.options))
+    return `'${where}' must be one of ${issue.options.join(', ')}`;
+  if (issue.code === 'invalid_type' && issue.message.endsWith('received undefined'))
+    return `'${where}' is missing; it must be a ${issue.expected}`;
   return where === '' ? `the body: ${issue.message}` : `'${where}': ${issue.message}`;
 }
 

@@ -73,7 +73,7 @@ export function createTransitions(store: JobStore, relay: Relay, clock: Clock): 
       if (decision.verdict !== 'go') throw refusal(job, on, decision);
       const patch = { ...decision.patch, ...applied.patch, ...moverPatch(by) };
       const change = changeOf({ job, on, by, decision, now: clock.now() }, patch, applied.detail ?? {});
-      const closes = isOver({ ...job, status: decision.to, cleanup: cleanupAfter(job, patch) });
+      const closes = isOver(jobAfter(job, decision, patch));
       await store.commit({
         ...change,
         job,
@@ -240,8 +240,10 @@ function operatorFields(job: Job, actor: Actor, now: number): Record<string, str
   return { ...encodePatch({ ...mover, updated_at: now }), version: String(job.version + 1) };
 }
 
-function cleanupAfter(job: Job, patch: JobPatch): Job['cleanup'] {
-  return patch.cleanup === undefined ? job.cleanup : (patch.cleanup as Job['cleanup']);
+/** The job as the change leaves it, as far as its kind depends on it. */
+function jobAfter(job: Job, decision: Decision, patch: JobPatch): Job {
+  const { cleanup = job.cleanup, awaiting = job.awaiting, phase = job.phase } = patch as Partial<Job>;
+  return { ...job, status: decision.to, cleanup, awaiting, phase };
 }
 
 /** What a refusal of the table is to whoever asked. */

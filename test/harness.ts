@@ -221,7 +221,9 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
   for (const family of workerFamilies) await system.beat(family, 3_600_000);
   // The stage's first look at the authorities is over, so that a scripted fault meets the call that it was meant for.
   if ((options.families ?? workerFamilies).includes('stage')) {
-    await until(() => outside.heroku.requests.find((request) => request.route === 'GET /oauth/authorizations') ?? null);
+    await until(
+      () => outside.heroku.requests.find((request) => request.route === 'GET /oauth/authorizations') ?? null,
+    );
   }
 
   const token: World['token'] = async (scopes, more = {}) => {

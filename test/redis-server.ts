@@ -13,8 +13,9 @@ export interface RedisServer extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
-export async function startRedis(extra: readonly string[] = []): Promise<RedisServer> {
-  const [port, dir] = [await freePort(), await mkdtemp(join(tmpdir(), 'velvet-redis-'))];
+/** With a port where a client already waits for the server to come. */
+export async function startRedis(extra: readonly string[] = [], at?: number): Promise<RedisServer> {
+  const [port, dir] = [at ?? (await freePort()), await mkdtemp(join(tmpdir(), 'velvet-redis-'))];
   const settings = [
     '--appendonly',
     'yes',

@@ -99,8 +99,8 @@ export function startFamily<F extends WorkerFamily>(
   return {
     ready: worker.ready,
     async stop() {
-      await stopDuties();
-      await worker.stop();
+      // Together: a duty in the middle of a call to a vendor must not use up the time in which the tasks are to end.
+      await Promise.all([stopDuties(), worker.stop()]);
       await Promise.all(Object.values(queues).map((queue) => queue.close()));
     },
   };
@@ -108,7 +108,7 @@ export function startFamily<F extends WorkerFamily>(
 
 interface Duty {
   readonly everyMs: number;
-  readonly does: () => Promise<unknown>;
+  readonly does: (stopping: AbortSignal) => Promise<unknown>;
 }
 interface Parts {
   readonly core: CoreDeps;
@@ -136,12 +136,15 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
       allowLoopback: env.allowLoopback,
       velvetApp: env.velvetApp,
     });
-    const never = new AbortController().signal;
     const duties = [
       { everyMs: core.times.sweepMs, does: () => sweep(core, around.log) },
       {
         everyMs: core.times.availabilityMs,
-        does: async () => system.setUnavailable(await unavailable(deps, manifest, env.appEnv, never)),
+        does: async (stopping: AbortSignal) => {
+          const reasons = await unavailable(deps, manifest, env.appEnv, stopping);
+          // What was not asked to the end would read as available.
+          if (!stopping.aborted) await system.setUnavailable(reasons);
+        },
       },
       { everyMs: core.times.beatMs, does: () => system.demandEpoch() },
     ];
@@ -217,7 +220,7 @@ function repeat(duties: readonly Duty[], log: Log): () => Promise<void> {
   const loops = duties.map(async ({ everyMs, does }) => {
     while (!stopped.signal.aborted) {
       try {
-        await does();
+        await does(stopped.signal);
       } catch (error) {
         log.warn('a standing duty failed', logfields(error));
       }

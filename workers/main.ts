@@ -10,6 +10,9 @@ import { startFamily } from './families.ts';
 const asked = process.argv[2] ?? '';
 const families = asked === 'all' ? workerFamilies : workerFamilies.filter((family) => family === asked);
 
+/** With Redis away letting go never ends by itself, and SIGKILL comes 30 s after SIGTERM. */
+const GRACE_MS = 1_000;
+
 async function main(): Promise<void> {
   if (families.length === 0) throw new Error(`say which family: ${workerFamilies.join(', ')} or all`);
   const envs = families.map((family) => [family, readEnv(family)] as const);
@@ -28,9 +31,12 @@ async function main(): Promise<void> {
     if (stopping) return;
     stopping = true;
     log.info('stopping', { signal });
+    setTimeout(() => process.exit(1), times.drainMs + times.closeMs + GRACE_MS).unref();
     await Promise.all(running.map((family) => family.stop()));
     redis.disconnect();
     log.info('stopped');
+    // A task that does not let go would keep the process, and with it its own lock, alive.
+    process.exit(0);
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {

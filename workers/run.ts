@@ -82,7 +82,6 @@ export function startWorker({
     lockDuration: times.taskLockMs,
     stalledInterval: times.stalledCheckMs,
     maxStalledCount: 10,
-    skipVersionCheck: true,
     settings: { backoffStrategy: (attempts, _type, error) => backoffMs(times, attempts ?? 1, error) },
   });
   worker.on('error', (error) => log.warn('queue connection failed', { queue, ...logfields(error) }));
@@ -90,7 +89,7 @@ export function startWorker({
     log.warn('task taken over from a process that went silent', { queue, task_id: id }),
   );
   worker.on('lockRenewalFailed', (ids) => ids.forEach((id) => worker.cancelJob(id, 'lock lost')));
-  return { ready: worker.waitUntilReady(), stop: () => stop(worker, times) };
+  return { ready: worker.waitUntilReady(), stop: () => stop(worker, times, log) };
 }
 
 /** One attempt: what it threw becomes a wait, another attempt (thrown on to BullMQ), or the failure of the job or row. */
@@ -107,7 +106,7 @@ async function attempt(
         `no handler for ${task.effect} on ${effects[task.effect].queue}`,
       );
     const verdict = await handler.run(task, context);
-    if (verdict !== 'done' && typeof verdict?.laterMs !== 'number')
+    if (verdict !== 'done' && !Number.isFinite(verdict?.laterMs))
       throw new VelvetError('invariant_broken', `${task.effect} answered neither done nor later`);
     return verdict;
   } catch (thrown) {
@@ -136,20 +135,32 @@ async function afterFailure(
   if (!isVelvetError(thrown)) context.log.error('unforeseen failure', {}, { cause: thrown });
   // Redis away says nothing about the step: it is taken up again, as often as it takes.
   if (error.code === 'store_unavailable') return { laterMs: times.retryBackoffMs };
-  if (
-    error.code === 'vendor_rate_limited' &&
-    error.retryAfterMs !== undefined &&
-    error.retryAfterMs <= times.rateLimitWaitMaxMs
-  ) {
+  const tooLong = (error.retryAfterMs ?? 0) > times.rateLimitWaitMaxMs;
+  if (error.code === 'vendor_rate_limited' && error.retryAfterMs !== undefined && !tooLong) {
     context.log.warn('paced by the vendor', { wait_ms: error.retryAfterMs });
     return { laterMs: error.retryAfterMs };
   }
-  if (!last && error.retry !== 'never') {
+  // Another attempt would begin with the very pause that is too long to be waited for.
+  if (!last && !tooLong && error.retry !== 'never') {
     context.log.warn('attempt failed', logfields(error));
     throw error;
   }
   context.log.error(`${verb(task.effect)} failed`, logfields(error));
-  await handler?.failed(task, error, context);
+  try {
+    await handler?.failed(task, error, context);
+    return 'done';
+  } catch (untold) {
+    return unreported(untold, context, times);
+  }
+}
+
+/** Thrown on, its text would stand in Redis and the task be tried as if the step had not failed. */
+function unreported(untold: unknown, context: TaskContext, times: Times): Verdict {
+  if (isVelvetError(untold) && untold.code === 'store_unavailable') return { laterMs: times.retryBackoffMs };
+  const overtaken =
+    isVelvetError(untold) && (untold.code === 'stale_fence' || untold.code === 'stale_version');
+  // The job stands still now, so the sweeper orders its step again.
+  if (!overtaken) context.log.error('failure not recorded', {}, { cause: untold });
   return 'done';
 }
 
@@ -163,13 +174,14 @@ function backoffMs(times: Times, attempts: number, error: Error | undefined): nu
   return Math.max(asked ?? 0, times.retryBackoffMs * 2 ** (attempts - 1));
 }
 
-async function stop(worker: Worker, times: Times): Promise<void> {
+async function stop(worker: Worker, times: Times, log: Log): Promise<void> {
   await worker.pause(true);
   const closed = worker.close();
   if (await within(closed, times.drainMs)) return;
   worker.cancelAllJobs(SHUTDOWN);
   if (await within(closed, times.closeMs)) return;
-  await worker.close(true);
+  // close(true) would only join the close that is under way. The lock lapses with the process; then the task is run elsewhere.
+  log.error('a task does not let go and is left behind', { queue: worker.name });
 }
 
 async function within(promise: Promise<unknown>, ms: number): Promise<boolean> {

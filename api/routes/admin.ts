@@ -5,6 +5,7 @@ import { VelvetError } from '../../shared/lib/errors.ts';
 import { flagDefaults, type FlagName, type ServiceToken } from '../../shared/redis/system-store.ts';
 import { newRouter, type ApiDeps, type App } from '../app.ts';
 import { demand } from '../auth.ts';
+import { clipped } from '../problem.ts';
 import { anyAnswer, flagBody, jsonBody, nameParam, newTokenBody, refused } from '../schemas.ts';
 
 export function adminRoutes(deps: ApiDeps): App {
@@ -22,7 +23,7 @@ export function adminRoutes(deps: ApiDeps): App {
     const { name } = context.req.valid('param');
     if (!isFlag(name))
       throw new VelvetError('not_found', 'unknown flag', {
-        detail: `There is no flag '${name}'. There are: ${Object.keys(flagDefaults).join(', ')}.`,
+        detail: `There is no flag '${clipped(name)}'. There are: ${Object.keys(flagDefaults).join(', ')}.`,
       });
     const { enabled } = context.req.valid('json');
     await deps.system.setFlag(name, enabled);
@@ -84,7 +85,7 @@ export function adminRoutes(deps: ApiDeps): App {
     const { id } = context.req.valid('param');
     if (!(await deps.system.deleteToken(id)))
       throw new VelvetError('not_found', 'unknown token', {
-        detail: `There is no service token '${id}'. \`GET /service-tokens\` lists them.`,
+        detail: `There is no service token '${clipped(id)}'. \`GET /service-tokens\` lists them.`,
       });
     deps.log.warn('service token deleted', { token_id: id, operator_id: caller.owner });
     return context.body(null, 204);

@@ -1,9 +1,14 @@
 // /healthz, /health and /flags: public, cheap, and true: Redis is asked, and every worker family must have beaten.
 import { createRoute, z } from '@hono/zod-openapi';
+import { VelvetError } from '../../shared/lib/errors.ts';
 import { logfields } from '../../shared/lib/log.ts';
 import { unfitReasons } from '../../shared/redis/connection.ts';
 import { newRouter, type ApiDeps, type App } from '../app.ts';
 import { anyAnswer } from '../schemas.ts';
+
+/** Whoever asks for it is about to revoke something: a shallow answer would be taken for a deep one. */
+const noDeepCheck =
+  'This release has no deep check. Whether the vault and the vendors accept Velvet is looked at each minute: without `deep`, the credentials that they keep from being rotated stand under `warnings`.';
 
 export interface Health {
   readonly status: 'ok' | 'degraded';
@@ -39,9 +44,12 @@ export function healthRoutes(deps: ApiDeps): App {
       path,
       tags: ['health'],
       summary: 'Whether new rotations can be started',
+      security: [],
       responses: { 200: anyAnswer('{"status":"ok"}'), 503: anyAnswer('{"status":"degraded","failing":[…]}') },
     });
     app.openapi(route, async (context) => {
+      if (context.req.query('deep') !== undefined)
+        throw new VelvetError('invalid_request', 'deep health', { detail: noDeepCheck });
       const health = await healthOf(deps);
       const body: Record<string, unknown> = { ...health };
       return context.json(body, health.status === 'ok' ? 200 : 503);
@@ -52,6 +60,7 @@ export function healthRoutes(deps: ApiDeps): App {
     path: '/flags',
     tags: ['health'],
     summary: 'The feature flags',
+    security: [],
     responses: {
       200: {
         description: 'Flag → on',

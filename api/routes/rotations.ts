@@ -12,6 +12,7 @@ import type { Job } from '../../shared/rotation/job.ts';
 import { newRow, tally } from '../../shared/rotation/rows.ts';
 import { newRouter, type ApiDeps, type App } from '../app.ts';
 import { actorOf, demand, type Caller } from '../auth.ts';
+import { clipped } from '../problem.ts';
 import { rotationView } from '../rotation-view.ts';
 import {
   anyAnswer,
@@ -107,7 +108,7 @@ export async function demandJob(deps: ApiDeps, name: string, jobId: string): Pro
       : null;
   if (job !== null) return job;
   throw new VelvetError('not_found', 'no such job', {
-    detail: `${name} has no job '${jobId}' in ${deps.env}. \`GET /tokens/${name}/rotations\` lists them.`,
+    detail: `${clipped(name)} has no job '${clipped(jobId)}' in ${deps.env}. \`GET /tokens/${clipped(name)}/rotations\` lists them.`,
   });
 }
 
@@ -193,7 +194,8 @@ async function createRotation(deps: ApiDeps, name: string, body: CreateBody, cal
     now,
   };
   const opened = await deps.store.open(request);
-  deps.log.info('rotation created', {
+  // Of requests that came at the same moment one created it.
+  deps.log.info(opened.existed ? 'rotation asked for again' : 'rotation created', {
     job_id: opened.jobId,
     credential: name,
     operator_id: actor.operatorId,

@@ -147,11 +147,7 @@ async function retrying(
   ].includes(job.status);
   if (phase === null || !parked) return { patch: { error: null } };
   const rows = await deps.store.rows(job);
-  const unknown = (consumerIds ?? []).filter((id) => !rows.some((row) => row.consumer_id === id));
-  if (unknown.length > 0)
-    throw new VelvetError('not_found', 'unknown consumer', {
-      detail: `The job has no consumer named ${unknown.join(', ')}.`,
-    });
+  demandKnown(rows, consumerIds ?? []);
   const again = rows.filter(
     (row) => (consumerIds === undefined || consumerIds.includes(row.consumer_id)) && mayRunAgain(row, job),
   );
@@ -165,6 +161,16 @@ async function retrying(
     tally: tally(after, phase),
     detail: { consumer_ids: again.map((row) => row.consumer_id) },
   };
+}
+
+/** Throws `not_found`, naming those that there are, for a consumer that is none of the job's. */
+function demandKnown(rows: readonly Row[], consumerIds: readonly string[]): void {
+  const known = rows.map((row) => row.consumer_id);
+  const unknown = consumerIds.filter((id) => !known.includes(id));
+  if (unknown.length === 0) return;
+  throw new VelvetError('not_found', 'unknown consumer', {
+    detail: `The job has no consumer named ${unknown.join(', ')}; it has ${known.join(', ')}.`,
+  });
 }
 
 /** At the gate every proof can be asked for again; in a failed status the rows that failed. */
@@ -182,7 +188,8 @@ async function revoking(
 ): Promise<Applied> {
   const rows = await deps.store.rows(job);
   const after = rows.map((row) => (provenByVelvet(row) ? toBeProven(row) : row));
-  const ticketId = body.ticket_id === '' ? null : (body.ticket_id ?? job.ticketId);
+  // One that is given and empty is refused, also where the job has one: what was sent is not what was meant.
+  const ticketId = body.ticket_id ?? job.ticketId;
   return {
     facts: { ticketId, confirm: body.confirm ?? null },
     patch: { ticket_id: ticketId, error: null },
@@ -207,6 +214,7 @@ async function settle(
   by: Speaker,
 ): Promise<void> {
   const confirming = body.action === 'confirm_consumer';
+  demandKnown(await deps.store.rows(ref), [body.consumer_id]);
   await deps.transitions.settleRow(ref, body.consumer_id, by, (row, job): RowChange => {
     const phase = job.phase ?? 'distribute';
     const to = rowStep(statusIn(row, phase), confirming ? 'confirm' : 'skip');
@@ -223,11 +231,15 @@ async function settle(
       confirming && phase !== 'distribute'
         ? ({ proof: 'by_hand', proven_at: deps.clock.now() } as const)
         : {};
+    const acknowledged =
+      body.action === 'confirm_consumer' && body.acknowledge_disproof === true
+        ? { acknowledge_disproof: true }
+        : {};
     const settled = { ...row, ...proof, note, confirmed_by: operatorOf(by), error: null };
     return {
       row: withStatus(settled, phase, to),
       event: confirming ? 'row_confirmed' : 'row_skipped',
-      detail: { note, error_before: row.error },
+      detail: { note, error_before: row.error, ...acknowledged },
     };
   });
 }

@@ -3,9 +3,9 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { VelvetError } from '../../shared/lib/errors.ts';
 import { rowsOf } from '../../shared/manifest/load.ts';
 import type { Manifest, Subscriber } from '../../shared/manifest/schema.ts';
-import { isOver } from '../../shared/rotation/job.ts';
 import { newRouter, type ApiDeps, type App } from '../app.ts';
 import { demand, mayTouch } from '../auth.ts';
+import { clipped } from '../problem.ts';
 import { anyAnswer, nameParam, refused } from '../schemas.ts';
 
 /** The rows registered for this environment. Throws `not_registered`, saying where they are registered if elsewhere. */
@@ -17,8 +17,8 @@ export function registeredRows(manifest: Manifest, name: string, env: string): r
   const detail =
     elsewhere.length > 0
       ? `${name} is registered for ${elsewhere.join(' and ')}; this is ${env}. Ask the Velvet of that environment.`
-      : `${name} has no subscribers. Check the name (\`GET /tokens\` lists them); new ones go into manifests/subscription-manifest.yml.`;
-  throw new VelvetError('not_registered', `${name} has no rows for ${env}`, {
+      : `${clipped(name)} has no subscribers. Check the name (\`GET /tokens\` lists them); new ones go into manifests/subscription-manifest.yml.`;
+  throw new VelvetError('not_registered', `${clipped(name)} has no rows for ${env}`, {
     detail,
     extra: { registered_for: elsewhere },
   });
@@ -45,7 +45,10 @@ export function tokenRoutes(deps: ApiDeps): App {
 
   async function summary(name: string, active: boolean, unavailable: Readonly<Record<string, string>>) {
     const rows = rowsOf(deps.manifest, name).filter((row) => row.env === deps.env);
-    const [latest] = await deps.store.list(name, deps.env, 1);
+    const [[latest], claimant] = await Promise.all([
+      deps.store.list(name, deps.env, 1),
+      deps.store.claimant({ credential: name, env: deps.env }),
+    ]);
     const last =
       latest === undefined
         ? null
@@ -53,7 +56,8 @@ export function tokenRoutes(deps: ApiDeps): App {
     return {
       token_name: name,
       active: active && rows.some((row) => row.active),
-      rotating: latest !== undefined && !isOver(latest),
+      // Whoever holds it need not be the latest: that one may have been made beside it and stopped.
+      rotating: claimant !== null,
       last_rotation: last,
       consumers: rows.map((row) => row.consumer_id),
       unavailable: unavailable[name] ?? null,

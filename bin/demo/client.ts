@@ -28,13 +28,18 @@ const REQUEST_MS = 10_000;
 const OUTLAST_MS = 30_000;
 const AGAIN_MS = 300;
 
-export function createClient(url: string, token: () => string | null): Client {
+interface Progress {
+  readonly lastId: string | null;
+  readonly over: boolean;
+}
+
+/** Aborting `stop` ends what is under way, and every wait. */
+export function createClient(url: string, token: string, stop: AbortSignal): Client {
   const answers: string[] = [];
   const stream: string[] = [];
 
   function headers(more: Readonly<Record<string, string>>): Record<string, string> {
-    const own = token();
-    return { ...more, ...(own === null ? {} : { authorization: `Bearer ${own}` }) };
+    return { ...more, authorization: `Bearer ${token}` };
   }
 
   async function once(method: string, path: string, body: unknown): Promise<Answer> {
@@ -42,7 +47,7 @@ export function createClient(url: string, token: () => string | null): Client {
       method,
       headers: headers(body === undefined ? {} : { 'content-type': 'application/json' }),
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      signal: AbortSignal.timeout(REQUEST_MS),
+      signal: AbortSignal.any([stop, AbortSignal.timeout(REQUEST_MS)]),
     });
     const text = await response.text();
     answers.push(`${JSON.stringify([...response.headers])}\n${text}`);
@@ -53,16 +58,23 @@ export function createClient(url: string, token: () => string | null): Client {
     const end = systemClock.monotonic() + OUTLAST_MS;
     for (;;) {
       const answer = await once(method, path, body).catch((error: unknown) => {
-        if (systemClock.monotonic() > end) throw new Error(`${url} did not answer`, { cause: error });
+        if (stop.aborted || systemClock.monotonic() > end)
+          throw new Error(`${url} did not answer`, { cause: error });
         return null;
       });
-      if (answer !== null && (answer.status !== 503 || systemClock.monotonic() > end)) return answer;
+      if (answer !== null && (answer.status !== 503 || stop.aborted || systemClock.monotonic() > end))
+        return answer;
       await pause(AGAIN_MS);
     }
   }
 
   /** One connection; the last id it saw, and whether the stream is complete. */
-  async function connection(path: string, lastId: string | null, onEvent: (event: StreamEvent) => void, signal: AbortSignal) {
+  async function connection(
+    path: string,
+    lastId: string | null,
+    onEvent: (event: StreamEvent) => void,
+    signal: AbortSignal,
+  ) {
     const response = await fetch(`${url}${path}`, {
       headers: headers(lastId === null ? {} : { 'last-event-id': lastId }),
       signal,
@@ -100,10 +112,12 @@ export function createClient(url: string, token: () => string | null): Client {
     async follow(path, onEvent, signal) {
       let lastId: string | null = null;
       while (!signal.aborted) {
-        const seen = await connection(path, lastId, onEvent, signal).catch((error: unknown) => {
-          if (error instanceof Error) return null;
-          throw error;
-        });
+        const seen: Progress | null = await connection(path, lastId, onEvent, signal).catch(
+          (error: unknown) => {
+            if (error instanceof Error) return null;
+            throw error;
+          },
+        );
         if (seen?.over === true) return;
         lastId = seen?.lastId ?? lastId;
         await pause(AGAIN_MS);
@@ -122,7 +136,12 @@ function parseEvent(block: string): (StreamEvent & { readonly id: string }) | nu
   );
   const [data, id = ''] = [fields.get('data'), fields.get('id')];
   if (data === undefined) return null;
-  return { event: fields.get('event') ?? 'message', id, seq: Number(id.split('.').at(-1)), data: parsed(data) };
+  return {
+    event: fields.get('event') ?? 'message',
+    id,
+    seq: Number(id.split('.').at(-1)),
+    data: parsed(data),
+  };
 }
 
 function parsed(text: string): Readonly<Record<string, unknown>> {
@@ -138,4 +157,17 @@ export async function pause(ms: number): Promise<void> {
   await new Promise((resolve) => {
     setTimeout(resolve, ms);
   });
+}
+
+/** Whether it came to its end in time; its failure is the caller's. */
+export async function within(promise: Promise<unknown>, ms: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), ms);
+  });
+  try {
+    return await Promise.race([promise.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

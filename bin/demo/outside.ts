@@ -27,19 +27,22 @@ export function parseOutside(line: string): Outside {
 export function demoManifest(committed: string, outside: Outside): string {
   const document = parseDocument(committed);
   const rows = document.get('subscribers');
-  if (!isSeq(rows) || rows.items.length === 0) return refuse('The committed manifest has no subscribers to demonstrate.');
+  if (!isSeq(rows) || rows.items.length === 0)
+    return refuse('The committed manifest has no subscribers to demonstrate.');
   for (const row of rows.items) {
-    if (!isMap(row)) refuse('A subscriber of the committed manifest is no mapping; `npx velvet manifest check` says more.');
+    if (!isMap(row))
+      refuse('A subscriber of the committed manifest is no mapping; `npx velvet manifest check` says more.');
     leadToSimulator(row, outside);
   }
-  document.commentBefore = ` Derived by \`npm run demo\` from manifests/subscription-manifest.yml: the simulators' hosts, env: development.\n${document.commentBefore ?? ''}`;
-  return document.toString({ lineWidth: 0 });
+  const derived = document.toString({ lineWidth: 0 }).replace('$schema=./', '$schema=../../manifests/');
+  return `# Derived by \`npm run demo\` from manifests/subscription-manifest.yml: the simulators' hosts, env: development.\n${derived}`;
 }
 
 function leadToSimulator(row: YAMLMap, outside: Outside): void {
   const endpoint = String(row.get('update_endpoint'));
   const app = outside.apps.find((one) => one.app === herokuAppOf(endpoint));
-  if (app === undefined) return refuse(`No simulated app answers for ${endpoint}; add it to test/sim/main.ts.`);
+  if (app === undefined)
+    return refuse(`No simulated app answers for ${endpoint}; add it to test/sim/main.ts.`);
   replace(row, 'env', 'development');
   replace(row, 'update_endpoint', `${outside.heroku_url}${new URL(endpoint).pathname}`);
   if (row.get('healthcheck_endpoint') !== null) replace(row, 'healthcheck_endpoint', app.health_url);
@@ -52,7 +55,9 @@ function replace(row: YAMLMap, key: string, value: string): void {
   else row.set(key, value);
 }
 
-const authorizationsShape = z.array(z.looseObject({ access_token: z.looseObject({ token: z.string() }).nullish() }));
+const authorizationsShape = z.array(
+  z.looseObject({ access_token: z.looseObject({ token: z.string() }).nullish() }),
+);
 
 /** Every token that the simulated account has, and what its apps hold: the values that must be found nowhere else. */
 export async function valuesOutside(outside: Outside, keys: ReadonlySet<string>): Promise<readonly string[]> {
@@ -61,9 +66,13 @@ export async function valuesOutside(outside: Outside, keys: ReadonlySet<string>)
     outside.apps.map(({ app }) => askHeroku(outside, `/apps/${app}/config-vars`)),
   );
   const held = configs.flatMap((config) =>
-    Object.entries(z.record(z.string(), z.string()).parse(config)).flatMap(([key, value]) => (keys.has(key) ? [value] : [])),
+    Object.entries(z.record(z.string(), z.string()).parse(config)).flatMap(([key, value]) =>
+      keys.has(key) ? [value] : [],
+    ),
   );
-  return [...authorizations.map((one) => one.access_token?.token ?? ''), ...held].filter((value) => value !== '');
+  return [...authorizations.map((one) => one.access_token?.token ?? ''), ...held].filter(
+    (value) => value !== '',
+  );
 }
 
 async function askHeroku(outside: Outside, path: string): Promise<unknown> {

@@ -54,10 +54,9 @@ export async function redisDump(url: string): Promise<Buffer> {
   try {
     const parts: string[] = [];
     for await (const keys of redis.scanStream({ count: 500 }) as AsyncIterable<string[]>) {
-      for (const key of keys) parts.push(key, JSON.stringify(await contentOf(redis, key)));
+      for (const key of keys) parts.push(key, ...stringsIn(await contentOf(redis, key)));
     }
-    // Twice, for what is in JSON already and would have its quotes escaped.
-    return Buffer.from(parts.flatMap((part) => [part, part.replaceAll('\\"', '"')]).join('\n'));
+    return Buffer.from(parts.join('\n'));
   } finally {
     redis.disconnect();
   }
@@ -75,7 +74,7 @@ async function contentOf(redis: Redis, key: string): Promise<unknown> {
     case 'set':
       return redis.smembers(key);
     case 'zset':
-      return redis.zrange(key, 0, -1, 'WITHSCORES');
+      return redis.zrange(key, '0', '-1', 'WITHSCORES');
     case 'stream':
       return redis.xrange(key, '-', '+');
     case 'none':
@@ -85,8 +84,17 @@ async function contentOf(redis: Redis, key: string): Promise<unknown> {
   }
 }
 
+// As they are: packed into JSON once more they would be escaped twice.
+function stringsIn(content: unknown): readonly string[] {
+  if (typeof content === 'string') return [content];
+  if (typeof content !== 'object' || content === null) return [];
+  return Object.entries(content).flatMap(([name, part]) => [name, ...stringsIn(part)]);
+}
+
 /** The bytes of all files below a folder; of Redis's own that is all that was ever written to it. */
 export function filesBelow(folder: string): Buffer {
-  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) =>
+    entry.isFile(),
+  );
   return Buffer.concat(files.map((entry) => readFileSync(join(entry.parentPath, entry.name))));
 }

@@ -14,16 +14,23 @@ export interface Feed {
 
 /** `subscriber` is used for pub/sub alone; one connection serves every stream of the process. */
 export function createFeed(redis: Redis, subscriber: Redis): Feed {
-  const followers = new Map<string, Set<() => void>>();
-  subscriber.on('message', (channel: string) => followers.get(channel)?.forEach((wake) => wake()));
+  const channels = new Map<string, Followed>();
+  subscriber.on('message', (channel: string) => channels.get(channel)?.wakes.forEach((wake) => wake()));
   // What was published while the connection was away is in the stream: everybody looks.
-  subscriber.on('ready', () => followers.forEach((set) => set.forEach((wake) => wake())));
+  subscriber.on('ready', () => channels.forEach(({ wakes }) => wakes.forEach((wake) => wake())));
+
+  function opened(channel: string): Followed {
+    const followed = channels.get(channel) ?? { wakes: new Set(), subscribed: subscriber.subscribe(channel) };
+    channels.set(channel, followed);
+    return followed;
+  }
 
   return {
     async read(credential, env, after, limit) {
       const entries = await redis.xrange(
         credentialKeys(credential, env).events,
-        `(${after}-0`,
+        // Nothing is numbered 0 or less; Redis refuses to be asked for it.
+        `(${Math.max(0, after)}-0`,
         '+',
         'COUNT',
         limit,
@@ -45,16 +52,30 @@ export function createFeed(redis: Redis, subscriber: Redis): Feed {
 
     async follow(credential, env, wake) {
       const channel = credentialKeys(credential, env).wake;
-      const set = followers.get(channel) ?? new Set();
-      followers.set(channel, set.add(wake));
-      if (set.size === 1) await subscriber.subscribe(channel);
-      return () => {
-        set.delete(wake);
-        if (set.size > 0) return;
-        followers.delete(channel);
+      const followed = opened(channel);
+      // One entry for each follower, also where two bring the same function.
+      const own = () => wake();
+      followed.wakes.add(own);
+      const leave = () => {
+        // Who leaves twice must not end the subscription of those who came since.
+        if (!followed.wakes.delete(own) || followed.wakes.size > 0) return;
+        channels.delete(channel);
         // Nobody waits for the answer: the next subscription works either way.
         subscriber.unsubscribe(channel).catch(() => undefined);
       };
+      try {
+        await followed.subscribed;
+      } catch (error) {
+        leave();
+        throw error;
+      }
+      return leave;
     },
   };
+}
+
+interface Followed {
+  readonly wakes: Set<() => void>;
+  /** Done once Redis has acknowledged the subscription; whoever follows waits for it, not the first one alone. */
+  readonly subscribed: Promise<unknown>;
 }

@@ -17,7 +17,7 @@ import {
   type RowWrite,
 } from './job-writes.ts';
 import { credentialKeys, systemKeys, type CredentialKeys } from './keys.ts';
-import { guarded, keyMismatch, refuse } from './refusals.ts';
+import { guarded, keyMismatch, refuse, understood } from './refusals.ts';
 import { answers, runScript } from './scripts.ts';
 
 export interface JobStore {
@@ -49,7 +49,7 @@ export interface JobStore {
 export function createJobStore(redis: Redis, idempotencyKeepMs: number): JobStore {
   async function load(ref: JobRef): Promise<Job | null> {
     const hash = await guarded(redis.hgetall(keysOf(ref).job(ref.jobId)));
-    return Object.keys(hash).length === 0 ? null : parseJob(hash);
+    return Object.keys(hash).length === 0 ? null : understood(`job ${ref.jobId}`, () => parseJob(hash));
   }
 
   async function loadAll(
@@ -106,7 +106,9 @@ export function createJobStore(redis: Redis, idempotencyKeepMs: number): JobStor
 
     async rows(ref) {
       const hash = await guarded(redis.hgetall(keysOf(ref).rows(ref.jobId)));
-      const rows = Object.values(hash).map(parseRow);
+      const rows = Object.values(hash).map((json) =>
+        understood(`a row of ${ref.jobId}`, () => parseRow(json)),
+      );
       return rows.toSorted(
         (a, b) => a.pinned.wave - b.pinned.wave || a.consumer_id.localeCompare(b.consumer_id),
       );
@@ -114,7 +116,7 @@ export function createJobStore(redis: Redis, idempotencyKeepMs: number): JobStor
 
     async row(ref, consumerId) {
       const json = await guarded(redis.hget(keysOf(ref).rows(ref.jobId), consumerId));
-      return json === null ? null : parseRow(json);
+      return json === null ? null : understood(`row ${consumerId} of ${ref.jobId}`, () => parseRow(json));
     },
 
     async commit(request) {

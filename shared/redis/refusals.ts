@@ -1,4 +1,5 @@
 // What a script's refusal, or Redis being away, is to whoever asked.
+import { z } from 'zod';
 import { VelvetError } from '../lib/errors.ts';
 import type { JobRef } from '../rotation/effects.ts';
 import { answers } from './scripts.ts';
@@ -36,5 +37,16 @@ export async function guarded<T>(reading: Promise<T>): Promise<T> {
   } catch (error) {
     const says = error instanceof Error ? error.message : 'unknown';
     throw new VelvetError('store_unavailable', `Redis did not answer: ${says}`, { kind: 'ConnectionError' });
+  }
+}
+
+/** What is stored under a job's name and is no job is a fault of Velvet's; which fields are wrong is said, never what they hold. */
+export function understood<T>(what: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    const where =
+      error instanceof z.ZodError ? error.issues.map((issue) => issue.path.join('.')).join(', ') : 'JSON';
+    throw new VelvetError('invariant_broken', `${what} is not understood: ${where}`);
   }
 }

@@ -140,7 +140,7 @@ export interface Job extends JobRef {
   readonly tally: Tally;
 }
 
-/** Throws a ZodError where the record is not a job: `invariant_broken` to whoever asked. */
+/** Throws a ZodError where the record is not a job; the store makes `invariant_broken` of it. */
 export function parseJob(hash: Readonly<Record<string, string>>): Job {
   const r = recordSchema.parse(hash);
   return {

@@ -285,8 +285,7 @@ describe('a row', () => {
       proven_at: '1970-01-01T00:00:00.000Z',
       paced_until: null,
     });
-    for (const own of ['rev', 'pinned', 'started', 'receipt'])
-      expect(shown).not.toHaveProperty(own);
+    for (const own of ['rev', 'pinned', 'started', 'receipt']) expect(shown).not.toHaveProperty(own);
   });
 
   test('has every count of a tally in `tallyKeys`', () => {

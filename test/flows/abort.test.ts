@@ -1,5 +1,6 @@
 // Abort while nobody holds the new value: whatever was minted is gone, the slots are empty, the credential is free for the next job.
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { openQueues } from '../../shared/queue/queues.ts';
 import { buildWorld, CREDENTIAL, ENV, until, type World } from '../harness.ts';
 import { startRedis, type RedisServer } from '../redis-server.ts';
 
@@ -82,43 +83,40 @@ test.each(Object.keys(ways))('from %s', async (status) => {
   await world.reaches(next, 'verified');
 });
 
-test('from minted: the new token is revoked and its slot deleted', async () => {
-  // Without a stage worker that fans out the job rests at minted: the family is stopped right after the mint.
+test('from minted: the new token is revoked and its slots deleted, though the fan-out was already ordered', async () => {
   await using world = await buildWorld(redis.url);
-  const jobId = String(await ways['verified']?.(world));
-  const minted = (async () => {
-    for await (const _ of ticks()) if ((await world.job(jobId)).status === 'minted') return true;
-    return false;
-  })();
-  void minted;
-  await world.redis.call('CLIENT', 'NO-EVICT', 'off');
-  world.heroku.script({ on: 'POST /oauth/authorizations', times: 1, do: { delay_ms: 150 } });
-  await world.stage(jobId, { action: 'proceed_mint' });
-  await world.reaches(jobId, [
-    'minted',
-    'distributing',
-    'distribute_partial',
-    'distributed',
-    'validating',
-    'validated',
-  ]);
+  const jobId = String(await ways['minting']?.(world));
+  // The stage queue rests, so that the job rests at minted.
+  const queues = openQueues(world.redis, () => undefined);
+  await queues.stage.pause();
+  await world.reaches(jobId, 'minted');
+  expect(world.heroku.live()).toHaveLength(3);
   const answer = await world.stage(jobId, { action: 'abort' });
-  // Past minted somebody may hold the value: this release then refuses, and says what is open.
-  if (answer.status === 409) expect(answer.body.code).toBe('action_not_allowed');
-  else await cleaned(world, jobId);
+  expect([answer.status, answer.body.status]).toEqual([202, 'aborted']);
+  await queues.stage.resume();
+  await cleaned(world, jobId);
+  expect(world.apps.map((app) => app.releases.length)).toEqual([1, 1]);
 });
 
-async function* ticks() {
-  for (let n = 0; n < 200; n++) {
-    await new Promise((resolve) => setTimeout(resolve, 5));
-    yield n;
-  }
-}
+test('past minted this release offers no abort: somebody may hold the new value', async () => {
+  await using world = await buildWorld(redis.url);
+  const jobId = await world.toValidated();
+  const refused = await world.stage(jobId, { action: 'abort' });
+  expect([refused.status, refused.body.code, refused.body.allowed_actions]).toEqual([
+    409,
+    'action_not_allowed',
+    ['retry', 'proceed_revoke'],
+  ]);
+});
 
 test('a cleanup that the vendor refuses keeps the claim, says why, and ends by itself when the vendor answers again', async () => {
   await using world = await buildWorld(redis.url);
   const jobId = String(await ways['mint_failed']?.(world));
-  world.heroku.script({ on: 'GET /oauth/authorizations', times: 1_000, do: { status: 503, body: { id: 'service_unavailable' } } });
+  world.heroku.script({
+    on: 'GET /oauth/authorizations',
+    times: 1_000,
+    do: { status: 503, body: { id: 'service_unavailable' } },
+  });
   await world.stage(jobId, { action: 'abort' });
   await until(async () => ((await world.job(jobId)).error?.code === 'vendor_unavailable' ? true : null));
   expect((await world.job(jobId)).cleanup).toBe('pending');

@@ -64,6 +64,8 @@ export async function storeWorld(url: string): Promise<StoreWorld> {
   };
   const redis = connection();
   await redis.flushall();
+  const subscriber = connection();
+  await subscriber.ping();
   const clock = stillClock();
   const store = createJobStore(redis, KEEP_MS);
 
@@ -75,7 +77,7 @@ export async function storeWorld(url: string): Promise<StoreWorld> {
     connection,
     load,
     claims: createClaims(redis, clock, LEASE_MS),
-    feed: createFeed(redis, connection()),
+    feed: createFeed(redis, subscriber),
     row: async (ref, consumerId) => present(await store.row(ref, consumerId), consumerId),
     async opened(options = {}) {
       const request = openRequest(options);
@@ -95,12 +97,14 @@ export async function storeWorld(url: string): Promise<StoreWorld> {
   };
 }
 
+const byName = (a: readonly [string, unknown], b: readonly [string, unknown]) => a[0].localeCompare(b[0]);
+
 // DUMP would do, but says nothing where two snapshots differ.
 async function contentOf(redis: Redis, name: string): Promise<string> {
   const type = await redis.type(name);
-  if (type === 'hash') return JSON.stringify(Object.entries(await redis.hgetall(name)).toSorted());
+  if (type === 'hash') return JSON.stringify(Object.entries(await redis.hgetall(name)).toSorted(byName));
   if (type === 'set') return JSON.stringify((await redis.smembers(name)).toSorted());
-  if (type === 'zset') return JSON.stringify(await redis.zrange(name, 0, -1, 'WITHSCORES'));
+  if (type === 'zset') return JSON.stringify(await redis.zrange(name, 0, '-1', 'WITHSCORES'));
   if (type === 'stream') return JSON.stringify(await redis.xrange(name, '-', '+'));
   if (type === 'list') return JSON.stringify(await redis.lrange(name, 0, -1));
   return String(await redis.get(name));

@@ -63,8 +63,10 @@ const transient = new Set([
   'request_timeout',
 ]);
 
+// Nobody can order a message again, so all but Slack's own refusal, and what was never sent, is worth another try.
 function classified(error: unknown): VelvetError {
-  if (isVelvetError(error)) return error;
+  const ours = error instanceof WebAPIRequestError ? error.original : error;
+  if (isVelvetError(ours)) return ours.code === 'vendor_bad_answer' ? worthAnotherTry(ours) : ours;
   if (error instanceof WebAPIRateLimitedError) {
     return new VelvetError('vendor_rate_limited', 'Slack asks for a pause', {
       retryAfterMs: error.retryAfter * 1000,
@@ -72,14 +74,22 @@ function classified(error: unknown): VelvetError {
     });
   }
   if (error instanceof WebAPIPlatformError) {
-    const code = transient.has(error.data.error) ? 'vendor_unavailable' : 'vendor_rejected';
-    const detail = `Slack refused the message: ${error.data.error}. Check SL_BOT_NOTIFY, its scopes (chat:write, im:write) and the channel.`;
-    return new VelvetError(code, `Slack: ${error.data.error}`, { detail });
+    const said = error.data.error;
+    // Of an answer that is not JSON the SDK makes a refusal whose "error" is the whole text.
+    if (!/^[a-z][a-z0-9_]{0,63}$/.test(said))
+      return new VelvetError('vendor_no_answer', 'Slack answered with something that is not JSON');
+    const code = transient.has(said) ? 'vendor_unavailable' : 'vendor_rejected';
+    const detail = `Slack refused the message: ${said}. Check SL_BOT_NOTIFY, its scopes (chat:write, im:write) and the channel.`;
+    return new VelvetError(code, `Slack: ${said}`, { detail });
   }
   if (error instanceof WebAPIHTTPError)
     return new VelvetError('vendor_unavailable', `Slack answered ${error.statusCode}`, {
       httpStatus: error.statusCode,
     });
-  if (error instanceof WebAPIRequestError && isVelvetError(error.original)) return error.original;
   return new VelvetError('vendor_unavailable', 'Slack was not reached', { kind: 'ConnectionError' });
+}
+
+function worthAnotherTry({ message, detail, httpStatus }: VelvetError): VelvetError {
+  const status = httpStatus === undefined ? {} : { httpStatus };
+  return new VelvetError('vendor_unavailable', message, { detail, ...status });
 }

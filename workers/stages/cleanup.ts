@@ -5,13 +5,13 @@ import {
   begin,
   errorPatch,
   issuerOf,
+  namingAuthority,
   presentJob,
   readCall,
   speaker,
   underLease,
   type StageDeps,
 } from './deps.ts';
-import { named } from './verify.ts';
 
 export function cleanup(deps: StageDeps): Handler {
   return {
@@ -24,10 +24,10 @@ export function cleanup(deps: StageDeps): Handler {
       const issuer = issuerOf(deps, job);
       const authority = await deps.authorities.read(job.authority);
       const revoked: string[] = [];
-      for (const handle of await named(job, () =>
+      for (const handle of await namingAuthority(job, () =>
         issuer.listMinted(readCall(job, fence, context), authority),
       )) {
-        await named(job, () =>
+        await namingAuthority(job, () =>
           underLease(deps, job, context, (call) => issuer.revoke(call, authority, handle)),
         );
         revoked.push(handle.id);

@@ -100,3 +100,17 @@ export function errorPatch(
 ): JobPatch {
   return { error: { code: error.code, detail: error.detail, at: deps.clock.now() } };
 }
+
+/** An error about the authority says which one it was: the incident behind this product was a message that named what was never tried. */
+export async function namingAuthority<T>(job: Job, asking: () => Promise<T>): Promise<T> {
+  try {
+    return await asking();
+  } catch (error) {
+    if (!(error instanceof VelvetError) || error.code !== 'authority_invalid') throw error;
+    const detail = `The vendor refused the authority ${job.authority}. Put a good one in place under that name, then retry. The token that is being rotated was not touched.`;
+    throw new VelvetError('authority_invalid', error.message, {
+      detail,
+      ...(error.httpStatus === undefined ? {} : { httpStatus: error.httpStatus }),
+    });
+  }
+}

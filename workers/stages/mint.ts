@@ -8,13 +8,13 @@ import {
   begin,
   errorPatch,
   issuerOf,
+  namingAuthority,
   presentJob,
   readCall,
   speaker,
   underLease,
   type StageDeps,
 } from './deps.ts';
-import { named } from './verify.ts';
 
 export function mint(deps: StageDeps): Handler {
   return {
@@ -26,9 +26,9 @@ export function mint(deps: StageDeps): Handler {
       if (waitMs > 0) return { laterMs: waitMs };
       const issuer = issuerOf(deps, job);
       const authority = await deps.authorities.read(job.authority);
-      await named(job, () => removeEarlierAttempts(deps, job, context));
+      await namingAuthority(job, () => removeEarlierAttempts(deps, job, context));
       await keepPrevious(deps, job, context);
-      const { handle, secret } = await named(job, () =>
+      const { handle, secret } = await namingAuthority(job, () =>
         underLease(deps, job, context, (call) => issuer.mint(call, authority)),
       );
       const slot = slots.pending(job.credential, fence);

@@ -1,5 +1,5 @@
 // distributing, one row: write the new value, then wait until the write has taken effect. Law: a write is recorded before it is sent.
-import { VelvetError } from '../../shared/lib/errors.ts';
+import { VelvetError, isVelvetError } from '../../shared/lib/errors.ts';
 import { leaseFrom } from '../../shared/lib/lease.ts';
 import type { Target } from '../../shared/manifest/schema.ts';
 import type { Task } from '../../shared/rotation/effects.ts';
@@ -50,9 +50,20 @@ async function write(
     signal: context.signal,
     repeat: row.attempts > 0 || row.started !== null,
   };
-  const receipt = await namedTarget(row, () => destination.push(call, target, authority, secret));
+  const receipt = await namedTarget(row, () => destination.push(call, target, authority, secret)).catch(
+    async (error: unknown) => {
+      await closeIfRefused(deps, task, row, error);
+      throw error;
+    },
+  );
   await noteRow(deps, task, 'pushed', (before) => ({ ...before, receipt, started: null }));
   context.log.info('pushed', { version: receipt.version });
+}
+
+/** A refusal ends its own write and no other: what an earlier attempt left open may be applied, until a look says otherwise. */
+async function closeIfRefused(deps: DistributeDeps, task: Task, row: Row, error: unknown): Promise<void> {
+  if (!isVelvetError(error) || error.retry === 'reconcile' || row.started !== null) return;
+  await noteRow(deps, task, 'push_refused', (before) => ({ ...before, started: null }));
 }
 
 async function takeEffect(deps: DistributeDeps, task: Task, context: TaskContext): Promise<Verdict> {

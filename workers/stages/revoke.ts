@@ -10,13 +10,13 @@ import {
   begin,
   errorPatch,
   issuerOf,
+  namingAuthority,
   presentJob,
   readCall,
   speaker,
   underLease,
   type StageDeps,
 } from './deps.ts';
-import { named } from './verify.ts';
 
 export function revoke(deps: StageDeps): Handler {
   return {
@@ -27,14 +27,14 @@ export function revoke(deps: StageDeps): Handler {
       if (waitMs > 0) return { laterMs: waitMs };
       const authority = await deps.authorities.read(job.authority);
       const issuer = issuerOf(deps, job);
-      await named(job, () => issuer.verify(readCall(job, fence, context), null, authority));
+      await namingAuthority(job, () => issuer.verify(readCall(job, fence, context), null, authority));
       await promote(deps, task, job, context);
       const handle = job.oldAuthId;
       if (handle === null || issuer.capabilities.revoke === 'operator') throw byHand(job);
       if (handle === job.newAuthId)
         throw new VelvetError('invariant_broken', 'the old handle is the new one');
       context.log.info('revoking', identity(deps, job));
-      const ended = await named(job, () =>
+      const ended = await namingAuthority(job, () =>
         underLease(deps, job, context, (call) => issuer.revoke(call, authority, { id: handle, label: '' })),
       );
       if (ended === 'already_gone') await demandGone(deps, job, context);
@@ -74,7 +74,7 @@ export function checkRevoked(deps: StageDeps): Handler {
       const authority = await deps.authorities.read(job.authority);
       const handle = job.oldAuthId === null ? null : { id: job.oldAuthId, label: '' };
       const old = await deps.values.previous(job);
-      const found = await named(job, () =>
+      const found = await namingAuthority(job, () =>
         issuerOf(deps, job).isGone(readCall(job, fence, context), authority, handle, old),
       );
       if (found === 'still_there') {

@@ -68,7 +68,7 @@ export async function noteRow(
   );
 }
 
-/** A failed row: its own code, and whether a write of it may still be under way. */
+/** A failed row, with its own code. A write whose answer was lost stays open: until a look says otherwise the row counts as holding it. */
 export async function failRow(
   deps: CoreDeps,
   task: Task,
@@ -80,8 +80,6 @@ export async function failRow(
       ...row,
       error: { code: error.code, detail: error.detail },
       holds: holds ?? row.holds,
-      // An answer that was lost leaves the write open: until a read-back says otherwise the row counts as holding the new value.
-      started: error.retry === 'reconcile' ? row.started : null,
     },
     event: 'row_failed',
     detail: { code: error.code, reason: error.detail },

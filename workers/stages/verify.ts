@@ -5,7 +5,16 @@ import type { Handler } from '../run.ts';
 import { slots } from '../vault/contract.ts';
 import { readHandle } from '../vault/handles.ts';
 import type { VerifyResult } from '../vendors/contract.ts';
-import { begin, errorPatch, issuerOf, presentJob, readCall, speaker, type StageDeps } from './deps.ts';
+import {
+  begin,
+  errorPatch,
+  issuerOf,
+  namingAuthority,
+  presentJob,
+  readCall,
+  speaker,
+  type StageDeps,
+} from './deps.ts';
 
 export function verify(deps: StageDeps): Handler {
   return {
@@ -15,7 +24,7 @@ export function verify(deps: StageDeps): Handler {
       const { fence } = await begin(deps, job, context);
       const current = await deps.vault.read(slots.current(job.credential));
       const authority = await deps.authorities.read(job.authority);
-      const result = await named(job, () =>
+      const result = await namingAuthority(job, () =>
         issuerOf(deps, job).verify(readCall(job, fence, context), current, authority),
       );
       // The vendor's word comes first; what was written down at adoption helps where the vendor cannot name it.
@@ -54,20 +63,6 @@ export function verify(deps: StageDeps): Handler {
       }));
     },
   };
-}
-
-/** An error about the authority says which one it was: the incident behind this product was a message that named what was never tried. */
-export async function named<T>(job: Job, asking: () => Promise<T>): Promise<T> {
-  try {
-    return await asking();
-  } catch (error) {
-    if (!(error instanceof VelvetError) || error.code !== 'authority_invalid') throw error;
-    const detail = `The vendor refused the authority ${job.authority}. Put a good one in place under that name, then retry. The token that is being rotated was not touched.`;
-    throw new VelvetError('authority_invalid', error.message, {
-      detail,
-      ...(error.httpStatus === undefined ? {} : { httpStatus: error.httpStatus }),
-    });
-  }
 }
 
 function problemOf(job: Job, result: VerifyResult): VelvetError | null {

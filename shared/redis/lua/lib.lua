@@ -7,10 +7,10 @@ local function answered(key, field, id)
   return last and string.match(calls, '^%S*', last + 1)
 end
 
--- The last few are enough: a call is repeated when its connection comes back, or never.
+-- The last dozen are enough: a call is repeated when its connection comes back, or never.
 local function remember(key, field, id, answer)
   local calls = (redis.call('HGET', key, field) or '') .. ' ' .. id .. '=' .. answer
-  redis.call('HSET', key, field, string.sub(calls, -240))
+  redis.call('HSET', key, field, string.sub(calls, -320))
 end
 
 -- Appends to the credential's stream with dense numbers and wakes those who follow it.

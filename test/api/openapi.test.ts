@@ -1,0 +1,146 @@
+// /openapi.json and /docs/errors.md: every route is documented, every document holds together, and real answers are as they say.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { z } from 'zod';
+import { jobAnswer, problemSchema } from '../../api/schemas.ts';
+import { errorTable } from '../../shared/lib/errors.ts';
+import { operatorActionNames } from '../../shared/rotation/machine.ts';
+import { buildWorld, type World } from '../harness.ts';
+import { startRedis, type RedisServer } from '../redis-server.ts';
+import { creation, paths } from './asking.ts';
+
+type Json = Readonly<Record<string, unknown>>;
+interface Operation extends Json {
+  readonly summary?: string;
+  readonly tags?: readonly string[];
+  readonly security?: readonly Json[];
+  readonly parameters?: readonly { name: string; in: string; required?: boolean }[];
+  readonly responses: Readonly<Record<string, { description?: string; content?: Json }>>;
+  readonly requestBody?: { required?: boolean; content: Readonly<Record<string, { schema: Json }>> };
+}
+
+let redis: RedisServer;
+let world: World;
+let document: Json & { readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>> };
+beforeAll(async () => {
+  redis = await startRedis();
+  world = await buildWorld(redis.url, { families: [] });
+  document = (await world.api('GET', '/openapi.json', undefined, { token: null })).body as unknown as typeof document;
+});
+afterAll(async () => {
+  await world[Symbol.asyncDispose]();
+  await redis.stop();
+});
+
+/** Documents about the API are no part of it. */
+const undocumented = ['GET /openapi.json', 'GET /docs/errors.md'];
+const openToAll = ['GET /healthz', 'GET /health', 'GET /flags'];
+
+function operations(): readonly (readonly [string, Operation, string])[] {
+  return Object.entries(document.paths).flatMap(([path, verbs]) =>
+    Object.entries(verbs).map(([method, operation]) => [`${method.toUpperCase()} ${path}`, operation, path] as const),
+  );
+}
+
+test('is OpenAPI 3.1 with a title, a version and a way to sign in', () => {
+  expect(document).toMatchObject({
+    openapi: expect.stringMatching(/^3\.1\.\d+$/) as string,
+    info: { title: 'Velvet', version: expect.stringMatching(/^\d+\.\d+\.\d+$/) as string },
+    security: [{ serviceToken: [] }],
+    components: { securitySchemes: { serviceToken: { type: 'http', scheme: 'bearer' } } },
+  });
+});
+
+test('each route of the app is in it, and nothing else', () => {
+  const routes = world.app.routes
+    .filter(({ method }) => method !== 'ALL')
+    .map(({ method, path }) => `${method} ${path.replaceAll(/:(\w+)/g, '{$1}')}`);
+  const real = [...new Set(routes)].filter((route) => !undocumented.includes(route));
+  expect(real.length).toBeGreaterThanOrEqual(14);
+  expect(operations().map(([name]) => name).toSorted()).toEqual(real.toSorted());
+});
+
+test('each operation says what it does, where it belongs, what it answers and how it refuses', () => {
+  for (const [name, operation, path] of operations()) {
+    expect([name, operation.summary?.length]).toEqual([name, expect.any(Number)]);
+    expect([name, operation.tags]).toEqual([name, [expect.any(String)]]);
+    const good = Object.keys(operation.responses).filter((status) => status.startsWith('2'));
+    expect([name, good.length]).not.toEqual([name, 0]);
+    for (const response of Object.values(operation.responses)) expect(response.description).toBeTruthy();
+    const inPath = (operation.parameters ?? []).filter((one) => one.in === 'path');
+    expect(inPath.map((one) => `{${one.name}}`)).toEqual(path.match(/\{\w+\}/g) ?? []);
+    expect(inPath.every((one) => one.required)).toBe(true);
+    if (openToAll.includes(name)) expect([name, operation.security]).toEqual([name, []]);
+    else {
+      expect([name, operation.security]).toEqual([name, undefined]);
+      expect(operation.responses['default']?.content).toHaveProperty(['application/problem+json']);
+    }
+    const writes = /^(POST|PUT)/.test(name);
+    expect([name, operation.requestBody?.required === true]).toEqual([name, writes]);
+  }
+});
+
+test('each reference leads somewhere', () => {
+  const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/([^"]+)"/g)].map((match) => String(match[1]));
+  expect(references.length).toBeGreaterThan(5);
+  for (const reference of new Set(references)) {
+    const found = reference.split('/').reduce<unknown>((at, key) => (at as Json | undefined)?.[key], document);
+    expect([reference, found]).toEqual([reference, expect.any(Object)]);
+  }
+});
+
+test('unknown fields are ruled out, and each action of this release has a shape of its own', () => {
+  const schemas = (document['components'] as { schemas: Readonly<Record<string, Json>> }).schemas;
+  expect(schemas['CreateRotation']).toMatchObject({ additionalProperties: false, required: ['flow_type', 'idempotency_key'] });
+  const shapes = (schemas['StageAction']?.['oneOf'] ?? schemas['StageAction']?.['anyOf']) as readonly Json[];
+  const actions = shapes.map((shape) => {
+    expect(shape['additionalProperties']).toBe(false);
+    const { action } = shape['properties'] as { action: { const?: string; enum?: readonly string[] } };
+    return action.const ?? action.enum?.[0];
+  });
+  expect(actions.length).toBe(8);
+  for (const action of actions) expect(operatorActionNames).toContain(action);
+});
+
+test('the examples of the document are good requests', async () => {
+  const bodies = operations().flatMap(([, operation]) => Object.values(operation.requestBody?.content ?? {}));
+  expect(bodies.length).toBeGreaterThan(2);
+  const schemas = (document['components'] as { schemas: Readonly<Record<string, { example?: unknown }>> }).schemas;
+  const created = await world.api('POST', paths.rotate, schemas['CreateRotation']?.example);
+  expect(created.status).toBe(202);
+  const moved = await world.stage(String(created.body.job_id), schemas['StageAction']?.example as Json);
+  expect(moved.status).toBe(202);
+});
+
+describe('real answers are as the document says', () => {
+  const fits = (schema: z.ZodType, value: unknown) => schema.safeParse(value).error?.issues ?? [];
+
+  test('a job, as it is read, listed and moved', async () => {
+    const jobId = await world.create();
+    const list = (await world.api('GET', paths.rotations)).body['rotations'] as readonly unknown[];
+    const answers = [(await world.api('GET', paths.job(jobId))).body, list[0], (await world.stage(jobId, { action: 'abort' })).body];
+    for (const answer of answers) expect(fits(jobAnswer, answer)).toEqual([]);
+  });
+
+  test('every kind of refusal', async () => {
+    const jobId = await world.create();
+    const asked = [
+      await world.api('GET', '/tokens', undefined, { token: null }),
+      await world.api('GET', '/nowhere'),
+      await world.api('POST', paths.rotate, {}),
+      await world.api('POST', paths.rotate, creation('k', { force_revoke: true })),
+      await world.stage(jobId, { action: 'proceed_revoke' }),
+      await world.stage(jobId, { action: 'verify', version: 9 }),
+    ];
+    expect(new Set(asked.map((answer) => answer.body.code)).size).toBe(5);
+    for (const { body } of asked) expect(fits(problemSchema, body)).toEqual([]);
+  });
+});
+
+test('/docs/errors.md has a section for every code, with its status, its meaning and what to do', async () => {
+  const page = await world.api('GET', '/docs/errors.md', undefined, { token: null });
+  expect([page.status, page.headers.get('content-type')]).toEqual([200, 'text/markdown; charset=utf-8']);
+  const headings = [...page.text.matchAll(/^### (\w+)$/gm)].map((match) => match[1]);
+  expect(headings.toSorted()).toEqual(Object.keys(errorTable).toSorted());
+  for (const [code, { http, means, operator }] of Object.entries(errorTable))
+    expect(page.text).toMatch(new RegExp(`### ${code}\\n\\nHTTP ${http} [^]*?${RegExp.escape(means)}[^]*?${RegExp.escape(operator)}`));
+});

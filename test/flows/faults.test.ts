@@ -1,0 +1,209 @@
+// Every fault of a vendor at every call of a rotation: a failure with a code of its own, nothing lost, and the same job goes on.
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { errorTable, type ErrorCode } from '../../shared/lib/errors.ts';
+import { statuses, type Status } from '../../shared/rotation/statuses.ts';
+import { until, type JobView, type WorldOptions } from '../harness.ts';
+import { startRedis, type RedisServer } from '../redis-server.ts';
+import type { ScriptedFault } from '../sim/faults.ts';
+import {
+  expectedOf,
+  faultKinds,
+  shownCode,
+  slackCases,
+  TARGET,
+  TOO_LONG,
+  vendorCalls,
+  type Expected,
+  type FaultKind,
+  type SlackCase,
+  type VendorCallCase,
+} from './fault-cases.ts';
+import {
+  act,
+  answersToGates,
+  causeOfRevokeFailure,
+  drive,
+  endedWell,
+  failedStatuses,
+  inWorld,
+  mend,
+  nothingLost,
+  noValueOutside,
+  statusOf,
+  type Run,
+} from './fault-world.ts';
+
+// Most of a run is waiting, for a vendor that hangs or for a lease to end.
+vi.setConfig({ maxConcurrency: 8 });
+
+let redis: RedisServer;
+let rotations = 0;
+beforeAll(async () => {
+  redis = await startRedis();
+});
+afterAll(async () => {
+  await redis.stop();
+  const atCalls = `${vendorCalls.length} vendor calls x ${faultKinds.length} faults = ${vendorCalls.length * faultKinds.length}`;
+  console.log(`faults: ${atCalls} and ${slackCases.length} at Slack, in ${rotations} rotations`);
+});
+
+/** How often the queue tries a task before a person is asked. */
+const ATTEMPTS = 3;
+
+function optionsOf(call?: VendorCallCase): WorldOptions {
+  const ofRows = call !== undefined && /^(distribute|validate)_/.test(call.parks);
+  // What waits for a consumer waits for as long as it may; all else must not be overtaken by that limit.
+  const limitMs = call?.kind === 'health' ? 900 : 10_000;
+  return {
+    apps: ofRows
+      ? [{ name: TARGET, answersChallenge: false }, { name: 'proof-app' }]
+      : [{ name: 'proof-app' }],
+    times: {
+      vendorCallMs: 200,
+      slackMs: 200,
+      leaseMs: 400,
+      lateMs: 60,
+      rateLimitWaitMs: 15,
+      rateLimitWaitMaxMs: 60_000,
+      sweepMs: 150,
+      proveForMs: limitMs,
+      proveAgainForMs: limitMs,
+      settleForMs: 10_000,
+    },
+  };
+}
+
+async function rotation(
+  call: VendorCallCase | undefined,
+  body: (run: Run) => Promise<Status>,
+): Promise<Status> {
+  rotations += 1;
+  return inWorld(redis.url, optionsOf(call), body);
+}
+
+/** Brings the job to the gate before the call and has the fault wait there. */
+async function arrange(
+  run: Run,
+  call: VendorCallCase,
+  fault: FaultKind,
+  times: number,
+): Promise<ScriptedFault> {
+  const { world } = run;
+  await drive(run, call.from);
+  const sim = call.kind === 'health' ? world.consumers[0] : world.heroku;
+  if (sim === undefined) throw new Error('no consumer');
+  if (call.before !== undefined) world.heroku.script(call.before);
+  return sim.script({
+    on: call.on,
+    do: fault.deed,
+    times,
+    ...(call.skip === undefined ? {} : { skip: call.skip }),
+    ...(call.where === undefined ? {} : { where: call.where(world) }),
+  });
+}
+
+function codeIn(view: JobView, status: Status): string | undefined {
+  const row = view.consumers.find((one) => one['consumer_id'] === `heroku-config-${TARGET}`);
+  const ofRow = /^(distribute|validate)_/.test(status);
+  return (ofRow ? (row?.['error'] as JobView['error']) : view.error)?.code;
+}
+
+/** How often a fault that stays is met before a person is asked. */
+function meetings(call: VendorCallCase, fault: FaultKind, code: ErrorCode): number {
+  // A pause that is too long to be waited for is reported at once.
+  if (fault.name === TOO_LONG) return 1;
+  if (errorTable[code].retry === 'never') return call.looksAgain === true ? 2 : 1;
+  return call.before === undefined ? ATTEMPTS : ATTEMPTS - 1;
+}
+
+/** The fault stays until a person has been asked, or for as long as nobody need be; then the vendor is well again. */
+async function stays(run: Run, call: VendorCallCase, fault: FaultKind): Promise<Status> {
+  const expected = expectedOf(call, fault);
+  const scripted = await arrange(run, call, fault, Infinity);
+  const fine = expected === 'paced' || expected === 'passes';
+  await act(run, answersToGates[call.from] ?? {});
+  if (expected === 'paced') await waits(run, scripted);
+  else if (expected === 'passes') await drive(run);
+  else await parks(run, call, fault, { scripted, code: expected });
+
+  expect(scripted.fired).toBeGreaterThan(0);
+  mend(run);
+  const end = await drive(run);
+  await endedWell(run);
+  expect(new Set(await failedStatuses(run))).toEqual(new Set(fine ? [] : [call.parks]));
+  return end;
+}
+
+/** However often the vendor asks for a pause, the job stays where it is and no attempt is used up. */
+async function waits(run: Run, scripted: ScriptedFault): Promise<void> {
+  await until(() => (scripted.fired > 2 * ATTEMPTS ? true : null));
+  expect(statuses[await statusOf(run)].kind).toBe('automatic');
+}
+
+async function parks(
+  run: Run,
+  call: VendorCallCase,
+  fault: FaultKind,
+  { scripted, code }: { readonly scripted: ScriptedFault; readonly code: ErrorCode },
+): Promise<void> {
+  const status = await drive(run);
+  const view = await run.world.job(run.jobId);
+  expect([status, codeIn(view, status)]).toEqual([call.parks, shownCode(call, code)]);
+  expect(view.allowed_actions).toContain('retry');
+  if (status === 'revoke_failed') expect(await causeOfRevokeFailure(run)).toBe(code);
+  // A probe that fails is repeated until the time is up, however often that is.
+  if (call.kind !== 'health') expect(scripted.fired).toBe(meetings(call, fault, code));
+  await nothingLost(run, status);
+  await noValueOutside(run);
+  mend(run);
+  await act(run, { action: 'retry' });
+}
+
+/** The fault comes once and nobody is asked. */
+async function comesOnce(run: Run, call: VendorCallCase, fault: FaultKind): Promise<Status> {
+  const scripted = await arrange(run, call, fault, 1);
+  const end = await drive(run);
+  expect(scripted.fired).toBe(1);
+  await endedWell(run);
+  expect(await failedStatuses(run)).toEqual([]);
+  return end;
+}
+
+/** What is never repeated by itself parks the job the first time already, so that coming once is the same as staying. */
+function survivesOnce(call: VendorCallCase, fault: FaultKind, expected: Expected): boolean {
+  if (expected === 'passes' || fault.name === TOO_LONG)
+    return expected !== 'passes' && call.kind === 'health';
+  if (expected === 'paced' || call.kind === 'health' || call.looksAgain === true) return true;
+  return errorTable[expected].retry !== 'never';
+}
+
+/** The message comes, and comes once unless an answer was lost; the rotation does not notice. */
+async function tells(run: Run, { on, deed, mayRepeat, arrives }: SlackCase): Promise<Status> {
+  const { world, jobId } = run;
+  const scripted = world.slack.script({ on, do: deed, times: 2 });
+  const end = await drive(run);
+  const said = arrives ? 'msg="operator told"' : 'msg="notify failed"';
+  await until(() => world.log.find((line) => line.includes(said)) ?? null);
+  const told = world.slack.messages.filter((message) => message.text?.includes(jobId) === true).length;
+  const most = mayRepeat ? 1 + scripted.fired : 1;
+  expect(told).toBeGreaterThanOrEqual(arrives ? 1 : 0);
+  expect(told).toBeLessThanOrEqual(arrives ? most : 0);
+  expect(scripted.fired).toBeGreaterThan(0);
+  expect(await failedStatuses(run)).toEqual([]);
+  await noValueOutside(run);
+  return end;
+}
+
+describe.each(vendorCalls)('$name', (call) => {
+  test.concurrent.each(faultKinds)('$name', async (fault) => {
+    expect(await rotation(call, (run) => stays(run, call, fault))).toBe('done');
+    if (!survivesOnce(call, fault, expectedOf(call, fault))) return;
+    expect(await rotation(call, (run) => comesOnce(run, call, fault))).toBe('done');
+  });
+});
+
+describe('a message to Slack', () => {
+  test.concurrent.each(slackCases)('$on: $fault', async (given) => {
+    expect(await rotation(undefined, (run) => tells(run, given))).toBe('done');
+  });
+});

@@ -1,0 +1,205 @@
+// Every script on a real Redis: each answer it can give, and the law that a repeated call is answered the same and changes nothing.
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { runScript, scriptTable, type ScriptName } from '../../shared/redis/scripts.ts';
+import { emptyTally } from '../../shared/rotation/rows.ts';
+import { startRedis, type RedisServer } from '../redis-server.ts';
+import { closingsByName, goodArgs, send } from './raw-calls.ts';
+import { moveOn } from './others.ts';
+import { codeOf, eventOf, keys, storeWorld, type StoreWorld } from './store-world.ts';
+
+let server: RedisServer;
+beforeAll(async () => {
+  server = await startRedis();
+});
+afterAll(() => server.stop());
+
+const names = Object.keys(scriptTable) as ScriptName[];
+
+/** What stands before the good call of each script: a job with two rows that claims the credential, or none. */
+const arrangements: Readonly<Record<ScriptName, (world: StoreWorld) => Promise<unknown>>> = {
+  openJob: async () => undefined,
+  commit: (world) => world.opened(),
+  writeRow: (world) => world.opened(),
+  beginStep: (world) => world.opened(),
+  openLease: async (world) => {
+    await world.opened();
+    await world.redis.set(keys.fence, '4-current0');
+  },
+  kick: (world) => world.opened(),
+  adopt: async () => undefined,
+  record: async () => undefined,
+};
+
+async function arranged(name: ScriptName): Promise<StoreWorld> {
+  const world = await storeWorld(server.url);
+  await arrangements[name](world);
+  return world;
+}
+
+// oxfmt-ignore
+const firstAnswers: Readonly<Record<ScriptName, readonly unknown[]>> = {
+  openJob:   [0, 'job-1'],
+  commit:    [0],
+  writeRow:  [0, 'open'],
+  beginStep: [0, '1-suffix01', 0],
+  openLease: [0],
+  kick:      [0],
+  adopt:     [0, '1-suffix01'],
+  record:    [0],
+};
+
+describe('a call that is sent twice', () => {
+  test.each(names)('%s answers the same and changes nothing the second time', async (name) => {
+    await using world = await arranged(name);
+
+    const before = await world.snapshot();
+    const first = await send(world, name);
+    const after = await world.snapshot();
+    const second = await send(world, name);
+
+    expect(first).toEqual(firstAnswers[name]);
+    expect(after).not.toEqual(before);
+    expect(second).toEqual(first);
+    expect(await world.snapshot()).toEqual(after);
+  });
+
+  // A lease is granted for the present or not at all: see the test after this one.
+  test.each(names.filter((name) => name !== 'openLease'))(
+    '%s does so also where others wrote in between',
+    async (name) => {
+      await using world = await arranged(name);
+
+      const first = await send(world, name);
+      for (let n = 1; n <= 4; n++) await moveOn(world, n);
+      const before = await world.snapshot();
+      const second = await send(world, name);
+
+      expect(second).toEqual(first);
+      expect(await world.snapshot()).toEqual(before);
+    },
+  );
+
+  test('openLease is refused once a later attempt has begun, and changes nothing', async () => {
+    await using world = await arranged('openLease');
+    await send(world, 'openLease');
+    await send(world, 'beginStep');
+    const before = await world.snapshot();
+
+    expect(await send(world, 'openLease')).toEqual([-3]);
+    expect(await world.snapshot()).toEqual(before);
+  });
+
+  test('adopt: the one that frees answers the same, also where another adoption began meanwhile', async () => {
+    await using world = await arranged('adopt');
+    await send(world, 'adopt');
+    const freeing = { step: 'free', commit_id: 'call-2', events: [JSON.stringify(eventOf('adopted', null))] };
+
+    expect(await send(world, 'adopt', freeing)).toEqual([0, '']);
+    expect(await send(world, 'adopt', freeing)).toEqual([0, '']);
+    await send(world, 'adopt', { claimant: 'adopt.two', commit_id: 'call-3' });
+    expect(await send(world, 'adopt', freeing)).toEqual([0, '']);
+
+    expect(await world.redis.get(keys.claim)).toBe('adopt.two');
+    expect(await world.redis.xlen(keys.events)).toBe(1);
+  });
+
+  test('a row answers with the outcome that its own call had, whatever the phase came to since', async () => {
+    await using world = await arranged('writeRow');
+    const closings = closingsByName();
+    const other = { consumer_id: 'consumer-1', commit_id: 'call-2', closings };
+    const noting = { commit_id: 'call-3', rev: '1', delta: emptyTally, closings };
+
+    const answers = [await send(world, 'writeRow', { closings }), await send(world, 'writeRow', other)];
+    expect(answers).toEqual([
+      [0, 'open'],
+      [0, 'all'],
+    ]);
+    expect(await send(world, 'writeRow', noting)).toEqual([0, 'open']);
+
+    expect(await send(world, 'writeRow', { closings })).toEqual([0, 'open']);
+    expect(await send(world, 'writeRow', other)).toEqual([0, 'all']);
+    expect(await send(world, 'writeRow', noting)).toEqual([0, 'open']);
+  });
+});
+
+interface Answer {
+  readonly script: ScriptName;
+  readonly says: string;
+  readonly given?: (world: StoreWorld) => Promise<unknown>;
+  readonly sent?: Readonly<Record<string, unknown>>;
+  readonly answer: readonly unknown[];
+}
+
+const gone = (world: StoreWorld) => world.redis.del(keys.job('job-1'), keys.rows('job-1'));
+const claimedBy = (claimant: string) => (world: StoreWorld) => world.redis.set(keys.claim, claimant);
+const unclaimed = (world: StoreWorld) => world.redis.del(keys.claim);
+const fenceRaised = (world: StoreWorld) => world.redis.set(keys.fence, '9-later000');
+
+// oxfmt-ignore
+const refusals: readonly Answer[] = [
+  { script: 'openJob',   says: 'the job that the key names already', given: (world) => send(world, 'openJob', { job_id: 'job-0' }), answer: [1, 'job-0'] },
+  { script: 'openJob',   says: 'a key that was used with another body', given: (world) => send(world, 'openJob', { job_id: 'job-0', body_hash: 'other' }), answer: [-5] },
+  { script: 'commit',    says: 'no such job', given: gone, answer: [-1] },
+  { script: 'commit',    says: 'stale version', sent: { version: '0' }, answer: [-2] },
+  { script: 'commit',    says: 'a row that moved', given: (world) => send(world, 'writeRow'), answer: [-2] },
+  { script: 'commit',    says: 'a row that is not there', given: (world) => world.redis.hdel(keys.rows('job-1'), 'consumer-0'), answer: [-2] },
+  { script: 'commit',    says: 'stale fence', given: fenceRaised, sent: { fence: '8-former00' }, answer: [-3] },
+  { script: 'commit',    says: 'an equal counter with another suffix', given: fenceRaised, sent: { fence: '9-former00' }, answer: [-3] },
+  { script: 'commit',    says: 'a fence where there is none', sent: { fence: '1-former00' }, answer: [-3] },
+  { script: 'commit',    says: 'not the claimant, keeping', given: claimedBy('job-0'), answer: [-3] },
+  { script: 'commit',    says: 'not the claimant, freeing', given: unclaimed, sent: { claim: 'free' }, answer: [-3] },
+  { script: 'commit',    says: 'claimed by another', given: claimedBy('job-0'), sent: { claim: 'take' }, answer: [-4, 'job-0'] },
+  { script: 'commit',    says: 'claimed by an adoption', given: claimedBy('adopt.x'), sent: { claim: 'take' }, answer: [-4, 'adopt.x'] },
+  { script: 'writeRow',  says: 'no such job', given: gone, answer: [-1] },
+  { script: 'writeRow',  says: 'no such row', sent: { consumer_id: 'nobody' }, answer: [-1] },
+  { script: 'writeRow',  says: 'stale version', sent: { version: '0' }, answer: [-2] },
+  { script: 'writeRow',  says: 'stale fence', given: fenceRaised, sent: { fence: '8-former00' }, answer: [-3] },
+  { script: 'writeRow',  says: 'not the claimant', given: claimedBy('job-0'), answer: [-3] },
+  { script: 'writeRow',  says: 'the row moved', sent: { rev: '3' }, answer: [-6] },
+  { script: 'beginStep', says: 'no such job', given: gone, answer: [-1] },
+  { script: 'beginStep', says: 'stale version', sent: { status_version: '0' }, answer: [-2] },
+  { script: 'beginStep', says: 'not the claimant', given: unclaimed, answer: [-3] },
+  { script: 'openLease', says: 'no such job', given: gone, answer: [-1] },
+  { script: 'openLease', says: 'stale fence', given: fenceRaised, answer: [-3] },
+  { script: 'openLease', says: 'not the claimant', given: unclaimed, answer: [-3] },
+  { script: 'kick',      says: 'no such job', given: gone, answer: [-1] },
+  { script: 'kick',      says: 'the job moved', sent: { status_version: '0' }, answer: [-2] },
+  { script: 'kick',      says: 'somebody else kicked', sent: { kick: '1' }, answer: [-2] },
+  { script: 'adopt',     says: 'a job holds the credential', given: claimedBy('job-0'), answer: [-4, 'job-0'] },
+  { script: 'adopt',     says: 'freed by another adoption', given: claimedBy('adopt.two'), sent: { step: 'free' }, answer: [-4, 'adopt.two'] },
+  { script: 'adopt',     says: 'freed by nobody', sent: { step: 'free' }, answer: [-4, ''] },
+];
+
+describe('a refusal changes nothing', () => {
+  test.each(refusals)('$script: $says → $answer', async ({ script, given, sent, answer }) => {
+    await using world = await arranged(script);
+    await given?.(world);
+    const before = await world.snapshot();
+
+    expect(await send(world, script, sent)).toEqual(answer);
+    expect(await world.snapshot()).toEqual(before);
+  });
+});
+
+describe('how a script is run', () => {
+  test('a Redis that forgot its scripts is told them again', async () => {
+    await using world = await arranged('commit');
+    await send(world, 'record');
+    await world.redis.script('FLUSH');
+    expect(await send(world, 'commit')).toEqual([0]);
+  });
+
+  test('what Redis refuses is unknown, never refused', async () => {
+    await using world = await arranged('commit');
+    await world.redis.del(keys.claim);
+    await world.redis.hset(keys.claim, 'not', 'a string');
+    expect(await codeOf(send(world, 'commit'))).toBe('store_unavailable');
+  });
+
+  test('a call with too few keys never reaches Redis', async () => {
+    await using world = await arranged('kick');
+    expect(await codeOf(runScript(world.redis, 'kick', [keys.outbox], goodArgs.kick))).toBe(
+      'invariant_broken',
+    );
+  });
+});

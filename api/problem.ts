@@ -12,11 +12,10 @@ const CLIPPED_AT = 120;
 
 export function problemAnswer(context: Context, thrown: unknown, log: Log): Response {
   const error = known(thrown);
-  const requestId = String(context.get('requestId') ?? '');
+  const requestId = context.get('requestId');
   const row = errorTable[error.code];
   // 503 and its like are the surroundings; 500 is Velvet itself.
-  if (row.http === 500)
-    log.error('request failed', requestFields(context), { cause: thrown });
+  if (row.http === 500) log.error('request failed', requestFields(context), { cause: thrown });
   else log.info('request refused', { ...requestFields(context), ...logfields(error) });
   const body = {
     type: `${errorPage}#${error.code}`,
@@ -42,7 +41,7 @@ export function problemAnswer(context: Context, thrown: unknown, log: Log): Resp
 function requestFields(context: Context): LogFields {
   const jobId = /\/rotations\/([A-Za-z0-9-]{1,64})(?:\/|$)/.exec(context.req.path)?.[1];
   return {
-    request_id: String(context.get('requestId') ?? ''),
+    request_id: context.get('requestId'),
     path: clipped(context.req.path),
     ...(jobId === undefined ? {} : { job_id: jobId }),
   };

@@ -100,7 +100,10 @@ export const newTokenBody = z
   .strictObject({
     name: words(100),
     owner: words(200)
-      .refine((owner) => !velvetSigns.includes(owner.toLowerCase()), "is how Velvet itself signs; name a person")
+      .refine(
+        (owner) => !velvetSigns.includes(owner.toLowerCase()),
+        'is how Velvet itself signs; name a person',
+      )
       .openapi({
         description: 'The person behind it: two tokens of one owner are one person to the two-person gate.',
       }),

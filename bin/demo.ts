@@ -3,7 +3,8 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../shared/lib/clock.ts';
-import { note, runCommand } from './cli/say.ts';
+import { note, refuse, runCommand } from './cli/say.ts';
+import { onReasonToStop } from './cli/signals.ts';
 import { createClient, pause, type Client } from './demo/client.ts';
 import { valuesOutside } from './demo/outside.ts';
 import { printByHand, printProofs, printTrail } from './demo/report.ts';
@@ -33,7 +34,7 @@ const crews = createCrews(place, screen);
 const stop = new AbortController();
 const ticketId = `ROT-${new Date(systemClock.now()).getUTCFullYear()}-HK_PLATFORM_FULL`;
 
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop.abort(signal));
+onReasonToStop((why) => stop.abort(new Error(`stopped: ${why}`)));
 const stopped = new Promise<void>((resolve) => stop.signal.addEventListener('abort', () => resolve()));
 
 interface Outcome {
@@ -64,11 +65,15 @@ await runCommand(async () => {
     screen.say(`\n${wordsOf(outcome.found)}`);
     failed = outcome.walked.status !== 'done' || outcome.found.hits > 0;
     if (!once) await serve(world, failed);
+  } catch (error) {
+    if (!stop.signal.aborted) throw error;
+    screen.say('stopped before the rotation had ended');
   } finally {
     if (!once || failed) screen.say('stopping');
     await crews.inner.stop(GRACE_MS);
     await crews.outer.stop(GRACE_MS);
-    if (failed) screen.say(`the logs are in ${place.logDir}`);
+    // Whoever stopped it has seen enough; a failure is to be looked into.
+    if (failed && !stop.signal.aborted) screen.say(`the logs are in ${place.logDir}`);
     else rmSync(place.folder, { recursive: true, force: true });
     if (once) process.stdout.write(`${JSON.stringify(resultOf(outcome))}\n`);
     process.exitCode = failed ? 1 : 0;
@@ -116,7 +121,7 @@ async function standUp(): Promise<{
 async function untilHealthy(client: Client): Promise<void> {
   const health = await client.ask('GET', '/healthz');
   if (health.status !== 200)
-    throw new Error(`Velvet is not well: ${JSON.stringify(health.body)}; see ${place.logDir}`);
+    refuse(`Velvet is not well: ${JSON.stringify(health.body)}; see ${place.logDir}`);
 }
 
 /** The message is part of what is searched; a rotation does not depend on it, so neither does the demo. */
@@ -153,7 +158,7 @@ async function searchEverywhere({ world, client, token, walked }: ToSearch): Pro
     (value) => value !== outside.credential.token && value !== outside.bootstrap_token,
   );
   if (minted.length === 0)
-    throw new Error('the new token is not to be found at the vendor, so it could not be searched for');
+    refuse('the new token is not to be found at the vendor, so it could not be searched for');
   const places = {
     'Redis, every key': await redisDump(world.redisUrl),
     "Redis's append-only files": filesBelow(place.redisDir),

@@ -8,6 +8,7 @@ import { createCrew, doubling, readProcfile, type Crew } from './cli/processes.t
 import { answering, demandRedisServer, freePort, redisCommand, servesFolder } from './cli/redis.ts';
 import { checkSetUp } from './cli/release-check.ts';
 import { note, refuse, runCommand, wordsFor } from './cli/say.ts';
+import { onReasonToStop } from './cli/signals.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const redisDir = join(root, '.velvet', 'redis');
@@ -96,7 +97,7 @@ function stopOnSignals(crews: readonly (readonly [Crew, graceMs: number])[]): vo
       process.exit(1);
     });
   };
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stopFor(signal));
+  onReasonToStop(stopFor);
   // `npm start | head`: nobody reads on, so there is nobody to run for.
   process.stdout.on('error', () => {
     if (!stopping) stopFor('the output was closed');

@@ -181,7 +181,7 @@ async function stop(worker: Worker, times: Times, log: Log): Promise<void> {
   worker.cancelAllJobs(SHUTDOWN);
   if (await within(closed, times.closeMs)) return;
   // close(true) would only join the close that is under way. The lock lapses with the process; then the task is run elsewhere.
-  log.error('a task does not let go and is left behind', { queue: worker.name });
+  log.error('not closed in time; a task that still runs is left to be found', { queue: worker.name });
 }
 
 async function within(promise: Promise<unknown>, ms: number): Promise<boolean> {

@@ -35,6 +35,9 @@ export function streamRoutes(deps: ApiDeps): App {
     const job = await demandJob(deps, name, job_id);
     const start = await startOf(deps, job, context.req.header('last-event-id'));
     if (start.kind === 'over') return context.body(null, 204);
+    // Nobody reads what follows a HEAD, so a follower for it would wait for ever.
+    if (context.req.method === 'HEAD')
+      return context.body(null, 200, { 'content-type': 'text/event-stream' });
     // Hono sends an uncaught error's own text to the client, so nothing may escape from follow().
     return streamSSE(context, (stream) =>
       follow({ deps, job, caller, stream }, start).catch((error: unknown) =>
@@ -55,12 +58,23 @@ async function startOf(deps: ApiDeps, job: Job, lastEventId: string | undefined)
   const { oldest, last } = await deps.feed.bounds(job.credential, job.env);
   if (lastEventId === undefined)
     return { kind: epoch === 'none' ? 'reset' : 'from', after: epoch === 'none' ? last : oldest - 1, epoch };
-  const [from, seq] = lastEventId.split('.');
+  const [, from, seq] = /^(\w+)\.(\d{1,15})$/.exec(lastEventId) ?? [];
   const after = Number(seq);
-  if (from !== epoch || !Number.isSafeInteger(after) || after < oldest - 1 || after > last)
+  if (from !== epoch || Number.isNaN(after) || after < oldest - 1 || after > last)
     return { kind: 'reset', after: last, epoch };
-  if (isOver(job) && after >= last) return { kind: 'over' };
+  if (isOver(job) && !(await moreOf(deps, job, after))) return { kind: 'over' };
   return { kind: 'from', after, epoch };
+}
+
+/** Whether the job has events after this number. Other jobs of the credential may have many. */
+async function moreOf(deps: ApiDeps, job: Job, after: number): Promise<boolean> {
+  for (let from = after; ;) {
+    const events = await deps.feed.read(job.credential, job.env, from, PAGE);
+    if (events.some((event) => event.job_id === job.jobId)) return true;
+    const last = events.at(-1);
+    if (last === undefined || events.length < PAGE) return false;
+    from = last.seq;
+  }
 }
 
 interface Following {
@@ -72,19 +86,19 @@ interface Following {
 
 async function follow(at: Following, start: Exclude<Start, { kind: 'over' }>): Promise<void> {
   const { deps, job, stream } = at;
+  // The first byte at once: Heroku's router gives 30 s.
+  await stream.write(': velvet\n\n');
   let wake: () => void = () => undefined;
   let woken = false;
   const unfollow = await deps.feed.follow(job.credential, job.env, () => {
     woken = true;
     wake();
   });
-  const ended = AbortSignal.any([deps.stopping]);
+  const ended = deps.stopping;
   stream.onAbort(() => wake());
   const onStop = () => wake();
   ended.addEventListener('abort', onStop);
   try {
-    // The first byte at once: Heroku's router gives 30 s.
-    await stream.write(': velvet\n\n');
     if (start.kind === 'reset')
       await stream.writeSSE({
         event: 'reset',

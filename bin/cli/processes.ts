@@ -44,6 +44,8 @@ export function createCrew({ cwd, onLine, onEvent }: CrewOptions): Crew {
   const running = new Map<string, Running>();
   const waiting = new Set<NodeJS.Timeout>();
   let stopping = false;
+  // Should this process fail in a way that nobody foresaw, nothing that it started stays behind.
+  process.once('exit', () => running.forEach(({ child }) => killGroup(child)));
 
   function run(spec: ProcessSpec, deathsBefore: number): void {
     const startedAt = systemClock.monotonic();

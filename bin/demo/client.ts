@@ -1,5 +1,6 @@
 // The demo as a client of the public API: requests that outlast a restart of web, and SSE with a gapless resume. Law: every byte received is kept.
 import { systemClock } from '../../shared/lib/clock.ts';
+import { refuse } from '../cli/say.ts';
 
 export interface Answer {
   readonly status: number;
@@ -58,9 +59,10 @@ export function createClient(url: string, token: string, stop: AbortSignal): Cli
     const end = systemClock.monotonic() + OUTLAST_MS;
     for (;;) {
       const answer = await once(method, path, body).catch((error: unknown) => {
-        if (stop.aborted || systemClock.monotonic() > end)
-          throw new Error(`${url} did not answer`, { cause: error });
-        return null;
+        stop.throwIfAborted();
+        if (systemClock.monotonic() > end) refuse(`${url} did not answer for ${OUTLAST_MS / 1000} s.`);
+        if (error instanceof Error) return null;
+        throw error;
       });
       if (answer !== null && (answer.status !== 503 || stop.aborted || systemClock.monotonic() > end))
         return answer;

@@ -34,7 +34,7 @@ export function demoManifest(committed: string, outside: Outside): string {
       refuse('A subscriber of the committed manifest is no mapping; `npx velvet manifest check` says more.');
     leadToSimulator(row, outside);
   }
-  const derived = document.toString({ lineWidth: 0 }).replace('$schema=./', '$schema=../../manifests/');
+  const derived = document.toString({ lineWidth: 0 }).replace('$schema=./', '$schema=../../../manifests/');
   return `# Derived by \`npm run demo\` from manifests/subscription-manifest.yml: the simulators' hosts, env: development.\n${derived}`;
 }
 
@@ -83,6 +83,6 @@ async function askHeroku(outside: Outside, path: string): Promise<unknown> {
     },
     signal: AbortSignal.timeout(5_000),
   });
-  if (!response.ok) throw new Error(`the simulator answered ${response.status} to GET ${path}`);
+  if (!response.ok) refuse(`the simulator answered ${response.status} to GET ${path}`);
   return response.json();
 }

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
+import { refuse } from '../cli/say.ts';
 
 /** Name → all of its bytes. */
 export type Places = Readonly<Record<string, Buffer>>;
@@ -18,8 +19,7 @@ export interface Search {
  */
 export function search(places: Places, values: readonly string[], witness: string): Search {
   const blind = Object.entries(places).filter(([, bytes]) => !bytes.includes(witness));
-  if (blind.length > 0)
-    throw new Error(`the search saw nothing in: ${blind.map(([name]) => name).join(', ')}`);
+  if (blind.length > 0) refuse(`the search saw nothing in: ${blind.map(([name]) => name).join(', ')}`);
   const forms = [...new Set(values)].flatMap(formsOf);
   const counts = Object.entries(places).map(
     ([name, bytes]) => [name, forms.reduce((sum, form) => sum + countOf(bytes, form), 0)] as const,
@@ -80,7 +80,7 @@ async function contentOf(redis: Redis, key: string): Promise<unknown> {
     case 'none':
       return null;
     default:
-      throw new Error(`a key of type ${type} would not be searched`);
+      return refuse(`a key of type ${type} would not be searched`);
   }
 }
 

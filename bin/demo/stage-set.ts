@@ -10,6 +10,7 @@ import { answering, demandRedisServer, freePort, redisCommand } from '../cli/red
 import { within } from './client.ts';
 import { demoManifest, parseOutside, type Outside } from './outside.ts';
 import type { Screen } from './screen.ts';
+import { refuse } from '../cli/say.ts';
 
 export interface Place {
   readonly root: string;
@@ -29,7 +30,7 @@ export function freshPlace(root: string): Place {
     folder,
     redisDir: join(folder, 'redis'),
     logDir: join(folder, 'log'),
-    manifestFile: join(demo, 'manifest.yml'),
+    manifestFile: join(folder, 'manifest.yml'),
   };
   mkdirSync(place.redisDir);
   mkdirSync(place.logDir);
@@ -104,7 +105,7 @@ export async function openWorld(place: Place, { outer, firstLine }: Crews): Prom
     againAfterMs: () => null,
   });
   const [heard] = await Promise.all([within(firstLine, READY_MS), answering(redisUrl, READY_MS)]);
-  if (!heard) throw new Error(`the simulators did not start; see ${place.logDir}`);
+  if (!heard) refuse(`the simulators did not start; see ${place.logDir}`);
   const outside = parseOutside(await firstLine);
   const committed = readFileSync(join(place.root, 'manifests', 'subscription-manifest.yml'), 'utf8');
   writeFileSync(place.manifestFile, demoManifest(committed, outside));
@@ -167,7 +168,7 @@ export async function velvet(
   const [out, err] = await Promise.all([child.stdout, child.stderr].map(textOf));
   const code = child.exitCode ?? (await new Promise((resolve) => child.once('exit', resolve)));
   log(place, 'velvet', err ?? '');
-  if (code !== 0) throw new Error(`velvet ${args.join(' ')}: ${err?.trim()}`);
+  if (code !== 0) refuse(`velvet ${args.join(' ')}: ${err?.trim()}`);
   return (out ?? '').trim();
 }
 

@@ -3,6 +3,7 @@ import { systemClock } from '../../shared/lib/clock.ts';
 import { statuses, type Kind, type Status } from '../../shared/rotation/statuses.ts';
 import { pause, within, type Answer, type Client, type StreamEvent } from './client.ts';
 import type { RowView, Screen } from './screen.ts';
+import { refuse } from '../cli/say.ts';
 
 export interface Walk {
   readonly jobId: string;
@@ -88,16 +89,16 @@ function stepper({
     if (!moved) accepted(sent);
     const end = systemClock.monotonic() + STEP_MS;
     for (let retries = 0; seen.status !== to;) {
-      if (signal.aborted) throw new Error('stopped');
+      signal.throwIfAborted();
       if (systemClock.monotonic() > end)
-        throw new Error(`the job is still ${seen.status} after ${STEP_MS / 1000} s, not ${to}`);
+        refuse(`the job is still ${seen.status} after ${STEP_MS / 1000} s, not ${to}`);
       if (kindOfStatus(seen.status) === 'failed') {
         const job = (await client.ask('GET', path)).body;
         take(seen, job);
         if (kindOfStatus(seen.status) !== 'failed') continue;
         screen.say(`${seen.status}: ${JSON.stringify(job['error'] ?? failedRows(seen))}`);
         retries += 1;
-        if (retries > RETRIES_MAX) throw new Error(`the job stopped at ${seen.status}`);
+        if (retries > RETRIES_MAX) refuse(`the job stopped at ${seen.status}`);
         const parked = seen.status;
         accepted(await client.ask('POST', `${path}/stage`, { action: 'retry' }));
         await changed(seen, parked);
@@ -120,7 +121,7 @@ function failedRows(seen: Seen): unknown {
 function accepted(answer: Answer): Answer {
   if (answer.status === 202) return answer;
   const { code, detail } = answer.body;
-  throw new Error(`refused with ${answer.status} ${String(code)}: ${String(detail)}`);
+  return refuse(`refused with ${answer.status} ${String(code)}: ${String(detail)}`);
 }
 
 function record(seen: Seen, event: StreamEvent): void {

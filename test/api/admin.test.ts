@@ -16,7 +16,8 @@ beforeEach(async () => {
 afterAll(() => redis.stop());
 
 const body = { name: 'ci', owner: 'grace', scopes: ['rotate'], expires_in: 3600 };
-const make = (more: Readonly<Record<string, unknown>> = {}) => world.api('POST', '/service-tokens', { ...body, ...more });
+const make = (more: Readonly<Record<string, unknown>> = {}) =>
+  world.api('POST', '/service-tokens', { ...body, ...more });
 const list = async () =>
   (await world.api('GET', '/service-tokens')).body['service_tokens'] as Readonly<Record<string, unknown>>[];
 
@@ -27,24 +28,34 @@ describe('flags', () => {
     const answer = await put('velvet_v2_rotation', false);
     expect([answer.status, answer.body]).toEqual([200, { velvet_v2_rotation: false }]);
     expect((await world.api('POST', paths.rotate, creation('k'))).body.code).toBe('rotation_disabled');
-    expect(world.log.find((line) => line.includes('flag switched'))).toMatch(/flag=velvet_v2_rotation .*operator_id=ada/);
+    expect(world.log.find((line) => line.includes('flag switched'))).toMatch(
+      /flag=velvet_v2_rotation .*operator_id=ada/,
+    );
     expect((await put('velvet_v2_rotation', true)).body).toEqual({ velvet_v2_rotation: true });
     expect((await world.api('POST', paths.rotate, creation('k'))).status).toBe(202);
   });
 
-  test.each([['velvet_v3'], ['__proto__'], ['%'], ['x'.repeat(10_000)]])('404 %s is no flag; those that there are are named', async (name) => {
-    await refused(world, () => put(name, false), {
-      http: 404,
-      code: 'not_found',
-      detail: /^There is no flag '.{1,130}'\. There are: velvet_v2_rotation\.$/,
-    });
-  });
+  test.each([['velvet_v3'], ['__proto__'], ['%'], ['x'.repeat(10_000)]])(
+    '404 %s is no flag; those that there are are named',
+    async (name) => {
+      await refused(world, () => put(name, false), {
+        http: 404,
+        code: 'not_found',
+        detail: /^There is no flag '.{1,130}'\. There are: velvet_v2_rotation\.$/,
+      });
+    },
+  );
 });
 
 describe('service tokens', () => {
   test('201 shows the token this once; it works, with its scopes, for its credentials', async () => {
     const made = await make({ scopes: ['read'], credentials: ['HK_*'], slack_user_id: 'U012AB3CD' });
-    expect([made.status, made.body['owner'], made.body['scopes'], made.body['credentials']]).toEqual([201, 'grace', ['read'], ['HK_*']]);
+    expect([made.status, made.body['owner'], made.body['scopes'], made.body['credentials']]).toEqual([
+      201,
+      'grace',
+      ['read'],
+      ['HK_*'],
+    ]);
     const token = String(made.body['token']);
     expect(token).toMatch(/^vlt_[0-9a-f]{12}_[0-9a-f]{64}$/);
     expect((await world.api('GET', paths.rotations, undefined, { token })).status).toBe(200);
@@ -54,7 +65,9 @@ describe('service tokens', () => {
     expect(listed.text).not.toContain(token.slice(17));
     expect(listed.text).not.toMatch(/[0-9a-f]{64}/);
     expect(listed.body['env']).toBe(ENV);
-    expect((await list()).at(-1)).toEqual(Object.fromEntries(Object.entries(made.body).filter(([key]) => key !== 'token')));
+    expect((await list()).at(-1)).toEqual(
+      Object.fromEntries(Object.entries(made.body).filter(([key]) => key !== 'token')),
+    );
   });
 
   test('it expires when it says', async () => {
@@ -83,20 +96,28 @@ describe('service tokens', () => {
     expect(job.body).toMatchObject({ credential: CREDENTIAL, created_by: 'grace' });
   });
 
-  test.each([['000000000000'], ['__proto__'], ['%'], ['*'], ['x'.repeat(10_000)]])('404 to delete %s', async (id) => {
-    await refused(world, () => world.api('DELETE', `/service-tokens/${id}`), {
-      http: 404,
-      code: 'not_found',
-      detail: /^There is no service token '.{1,130}'\. `GET \/service-tokens` lists them\.$/,
-    });
-  });
+  test.each([['000000000000'], ['__proto__'], ['%'], ['*'], ['x'.repeat(10_000)]])(
+    '404 to delete %s',
+    async (id) => {
+      await refused(world, () => world.api('DELETE', `/service-tokens/${id}`), {
+        http: 404,
+        code: 'not_found',
+        detail: /^There is no service token '.{1,130}'\. `GET \/service-tokens` lists them\.$/,
+      });
+    },
+  );
 
   test('making and deleting one is in the log, with who did it and without the token', async () => {
     const made = await make();
     await world.api('DELETE', `/service-tokens/${String(made.body['id'])}`);
     const lines = world.log.filter((line) => /service token (made|deleted)/.test(line));
     expect(lines).toHaveLength(2);
-    for (const line of lines) expect(line).toMatch(new RegExp(`token_id=${String(made.body['id'])}.*operator_id=ada|operator_id=ada.*token_id=${String(made.body['id'])}`));
+    for (const line of lines)
+      expect(line).toMatch(
+        new RegExp(
+          `token_id=${String(made.body['id'])}.*operator_id=ada|operator_id=ada.*token_id=${String(made.body['id'])}`,
+        ),
+      );
     expect(world.log.join('\n')).not.toContain(String(made.body['token']).slice(17));
   });
 });

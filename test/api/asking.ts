@@ -66,7 +66,9 @@ async function everything(world: World): Promise<Record<string, unknown>> {
   const keys = (await world.redis.keys('velvet:*')).filter((key) => !/:(beat|epoch|unavailable)\b/.test(key));
   const records = await Promise.all(
     // A dump ends in its checksum, which stands for the whole of it.
-    keys.toSorted().map(async (key) => [key, (await world.redis.dumpBuffer(key))?.subarray(-8).toString('hex')] as const),
+    keys
+      .toSorted()
+      .map(async (key) => [key, (await world.redis.dumpBuffer(key))?.subarray(-8).toString('hex')] as const),
   );
   return { ...Object.fromEntries(records), live: world.heroku.live().map(({ id }) => id) };
 }
@@ -83,12 +85,32 @@ export async function place(
   await world.redis.hset(keys.job(jobId), { status, ...fields });
 }
 
+/** Changes a row of the job as no API can. */
+export async function setRow(
+  world: World,
+  jobId: string,
+  id: string,
+  fields: Readonly<Record<string, unknown>>,
+) {
+  const key = credentialKeys(CREDENTIAL, ENV).rows(jobId);
+  const row = JSON.parse((await world.redis.hget(key, id)) ?? '{}') as object;
+  await world.redis.hset(key, id, JSON.stringify({ ...row, ...fields }));
+}
+
 /** Runs the jobs on, one status after the other, to the gate before the mint. */
 export async function toVerified(world: World): Promise<string> {
   const jobId = await world.create();
   await world.stage(jobId, { action: 'verify' });
   await world.reaches(jobId, 'verified');
   return jobId;
+}
+
+/** Appends an event of the job to the credential's stream, as the scripts do. */
+export async function note(world: World, jobId: string, says: string): Promise<void> {
+  const keys = credentialKeys(CREDENTIAL, ENV);
+  const common = { at: '2026-01-01T00:00:00.000Z', env: ENV, credential: CREDENTIAL, operator_id: 'ada' };
+  const event = { ...common, job_id: jobId, from_state: 'init', to_state: 'init', event: says, detail: {} };
+  await world.redis.xadd(keys.events, `${await world.redis.incr(keys.seq)}-0`, 'row', JSON.stringify(event));
 }
 
 /** The events of the credential's audit trail, oldest first. */

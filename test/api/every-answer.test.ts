@@ -48,21 +48,27 @@ const requests = (): readonly Request[] => [
   ['PATCH', paths.job(jobId), {}],
 ];
 
-async function askAll(headers: Readonly<Record<string, string>> = {}): Promise<readonly (readonly [Request, Answer])[]> {
+async function askAll(
+  headers: Readonly<Record<string, string>> = {},
+): Promise<readonly (readonly [Request, Answer])[]> {
   const answers: (readonly [Request, Answer])[] = [];
   for (const request of requests()) {
     const [method, path, body, token] = request;
-    answers.push([request, await world.api(method, path, body, { headers, ...(token === null ? { token } : {}) })]);
+    answers.push([
+      request,
+      await world.api(method, path, body, { headers, ...(token === null ? { token } : {}) }),
+    ]);
   }
   return answers;
 }
 
 test('carries the environment, and in the body too where it is about a credential', async () => {
-  for (const [request, { headers, body, status }] of await askAll()) {
-    expect([request[1], headers.get('x-velvet-env')]).toEqual([request[1], ENV]);
-    const aboutCredential = request[1].startsWith('/tokens') && status < 300;
-    if (aboutCredential) expect([request[1], body['env']]).toEqual([request[1], ENV]);
-  }
+  const answers = await askAll();
+  for (const [[, path], { headers }] of answers)
+    expect([path, headers.get('x-velvet-env')]).toEqual([path, ENV]);
+  const good = answers.filter(([[, path], { status }]) => path.startsWith('/tokens') && status < 300);
+  expect(good.length).toBeGreaterThan(5);
+  for (const [[, path], { body }] of good) expect([path, body['env']]).toEqual([path, ENV]);
 });
 
 test('carries a request id of its own, by which a refusal is found in the log', async () => {
@@ -74,7 +80,7 @@ test('carries a request id of its own, by which a refusal is found in the log', 
     if (status < 400) continue;
     const line = world.log.find((one) => one.includes(`request_id=${headers.get('x-request-id')}`)) ?? '';
     expect([path, line]).toEqual([path, expect.stringContaining(`code=${body.code}`)]);
-    if (path.includes(jobId)) expect(line).toContain(`job_id=${jobId}`);
+    expect(line.includes(`job_id=${jobId}`)).toBe(path.includes(jobId));
   }
 });
 
@@ -82,15 +88,20 @@ test("a caller's own request id is kept, a harmful one is replaced", async () =>
   for (const [, { headers }] of await askAll({ 'x-request-id': 'from-the-router-0001' }))
     expect(headers.get('x-request-id')).toBe('from-the-router-0001');
   for (const harmful of ['a b', '<script>', 'x'.repeat(256), 'ü', 'a=b msg="done"'])
-    for (const [, { headers }] of await askAll({ 'x-request-id': encodeURI(harmful) === harmful ? harmful : encodeURI(harmful) }))
+    for (const [, { headers }] of await askAll({
+      'x-request-id': encodeURI(harmful) === harmful ? harmful : encodeURI(harmful),
+    }))
       expect(headers.get('x-request-id')).not.toBe(harmful);
 });
 
 test('is never put into a frame, never guessed at, and never kept by a proxy', async () => {
   for (const [[, path], { headers }] of await askAll()) {
-    expect([path, headers.get('x-content-type-options'), headers.get('x-frame-options')]).toEqual([path, 'nosniff', 'SAMEORIGIN']);
-    if (path.startsWith('/tokens') || path.startsWith('/service-tokens'))
-      expect([path, headers.get('cache-control')]).toEqual([path, 'no-store']);
+    expect([path, headers.get('x-content-type-options'), headers.get('x-frame-options')]).toEqual([
+      path,
+      'nosniff',
+      'SAMEORIGIN',
+    ]);
+    expect([path, headers.get('cache-control')]).toEqual([path, 'no-store']);
   }
 });
 
@@ -100,12 +111,17 @@ test.each([
 ] as const)('%s is bland outside, and an error with its cause in the log', async (_, code, detail) => {
   const job = `velvet:{${CREDENTIAL}.${ENV}}:job:${jobId}`;
   if (code === 'invariant_broken') await world.redis.hset(job, 'status', 'a-status-that-is-none');
-  else await world.redis.hset('velvet:{system}:service-tokens', world.operator.slice(4, 16), '{"a-status-that-is-none":1}');
+  else
+    await world.redis.hset(
+      'velvet:{system}:service-tokens',
+      world.operator.slice(4, 16),
+      '{"a-status-that-is-none":1}',
+    );
   const answer = await world.api('GET', paths.job(jobId));
   await isProblem(world, answer, { http: 500, code, detail });
   expect(answer.text).not.toMatch(/a-status-that-is-none|Zod|node_modules|\.ts/);
   const line = world.log.find((one) => one.includes(String(answer.body['request_id']))) ?? '';
-  expect(line).toMatch(/lvl=error/i);
+  expect(line).toMatch(/level=error/);
   expect(line).toContain(`job_id=${jobId}`);
 });
 
@@ -113,6 +129,8 @@ test('on a socket, too: HEAD has the head alone, and a method that is none is re
   await using socket = await listen(world.app);
   const head = await fetch(`${socket.url}/healthz`, { method: 'HEAD' });
   expect([head.status, await head.text(), head.headers.get('x-velvet-env')]).toEqual([200, '', ENV]);
-  const traced = await fetch(`${socket.url}/tokens/..%2f..%2fhealthz`, { headers: { authorization: `Bearer ${world.operator}` } });
+  const traced = await fetch(`${socket.url}/tokens/..%2f..%2fhealthz`, {
+    headers: { authorization: `Bearer ${world.operator}` },
+  });
   expect(traced.status).toBe(404);
 });

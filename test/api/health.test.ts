@@ -60,7 +60,10 @@ describe.each(['/healthz', '/health'])('%s', (path) => {
     await using world = await idle();
     await world.system.setUnavailable({ [CREDENTIAL]: 'authority refused' });
     const answer = await world.api('GET', path, undefined, open);
-    expect([answer.status, answer.body]).toEqual([200, { status: 'ok', warnings: { [CREDENTIAL]: 'authority refused' } }]);
+    expect([answer.status, answer.body]).toEqual([
+      200,
+      { status: 'ok', warnings: { [CREDENTIAL]: 'authority refused' } },
+    ]);
   });
 
   test('400 a deep check is not answered by a shallow one', async () => {
@@ -105,7 +108,11 @@ function onRedis(world: World, url: string) {
     store: createJobStore(connection, 1_000),
     feed: createFeed(connection, subscriber),
   });
-  const ask = async (method: string, path: string, options: { token?: string; body?: unknown } = {}): Promise<Answer> => {
+  const ask = async (
+    method: string,
+    path: string,
+    options: { token?: string; body?: unknown } = {},
+  ): Promise<Answer> => {
     const response = await app.request(path, {
       method,
       headers: {
@@ -115,7 +122,12 @@ function onRedis(world: World, url: string) {
       ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
     });
     const text = await response.text();
-    return { status: response.status, headers: response.headers, text, body: JSON.parse(text) as Answer['body'] };
+    return {
+      status: response.status,
+      headers: response.headers,
+      text,
+      body: JSON.parse(text) as Answer['body'],
+    };
   };
   return {
     connection,
@@ -141,7 +153,11 @@ const everyRequest = (token: string) =>
     ['GET', '/flags', {}],
     ['GET', '/service-tokens', { token }],
   ] as const;
-const away = { http: 503, code: 'store_unavailable', detail: 'Redis was not reached. Wait for Redis; work goes on by itself when it is back.' } as const;
+const away = {
+  http: 503,
+  code: 'store_unavailable',
+  detail: 'Redis was not reached. Wait for Redis; work goes on by itself when it is back.',
+} as const;
 
 describe('with Redis out of reach', () => {
   test('503 from the first moment on: the health says so, every request too, each within a second', async () => {
@@ -149,7 +165,10 @@ describe('with Redis out of reach', () => {
     using api = onRedis(world, `redis://127.0.0.1:${await freePort()}`);
     const begun = world.deps.clock.monotonic();
     const health = await api.ask('GET', '/healthz');
-    expect([health.status, health.body]).toEqual([503, { status: 'degraded', failing: ['redis: unreachable'] }]);
+    expect([health.status, health.body]).toEqual([
+      503,
+      { status: 'degraded', failing: ['redis: unreachable'] },
+    ]);
     for (const [method, path, options] of everyRequest(world.operator))
       await isProblem(world, await api.ask(method, path, options), away);
     expect(world.deps.clock.monotonic() - begun).toBeLessThan(3_000);
@@ -161,8 +180,18 @@ describe('with Redis out of reach', () => {
     await using dying = await startRedis();
     using api = onRedis(world, dying.url);
     await expect.poll(() => api.connection.status).toBe('ready');
-    const record = { name: 't', owner: 'ada', scopes: ['rotate' as const, 'admin' as const], credentials: null, slack_user_id: null };
-    const { token } = await api.system.createToken({ ...record, created_at: 0, expires_at: Number.MAX_SAFE_INTEGER });
+    const record = {
+      name: 't',
+      owner: 'ada',
+      scopes: ['rotate' as const, 'admin' as const],
+      credentials: null,
+      slack_user_id: null,
+    };
+    const { token } = await api.system.createToken({
+      ...record,
+      created_at: 0,
+      expires_at: Number.MAX_SAFE_INTEGER,
+    });
     for (const family of workerFamilies) await api.system.beat(family, 60_000);
     expect((await api.ask('GET', '/tokens', { token })).status).toBe(200);
     expect((await api.ask('GET', '/healthz')).status).toBe(200);
@@ -172,7 +201,8 @@ describe('with Redis out of reach', () => {
       await isProblem(world, await api.ask(method, path, options), away);
     expect((await api.ask('GET', '/healthz')).body['failing']).toEqual(['redis: unreachable']);
 
-    await using _back = await startRedis([], Number(new URL(dying.url).port));
+    await using back = await startRedis([], Number(new URL(dying.url).port));
+    expect(back.url).toBe(dying.url);
     await expect.poll(async () => (await api.ask('GET', '/flags')).status, { timeout: 5_000 }).toBe(200);
   });
 });

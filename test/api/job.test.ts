@@ -22,10 +22,16 @@ describe('one job', () => {
     const end = await world.api('GET', paths.job(jobId));
 
     for (const { text, body } of [gate, end]) {
-      expect(jobAnswer.parse(body)).toMatchObject({ job_id: jobId, credential: CREDENTIAL, env: ENV, flow_type: 'operational' });
+      expect(jobAnswer.parse(body)).toMatchObject({
+        job_id: jobId,
+        credential: CREDENTIAL,
+        env: ENV,
+        flow_type: 'operational',
+      });
       const minted = world.apps[0]?.config['HEROKU_API_KEY'] ?? '';
       expect(minted).not.toBe('');
-      for (const value of [world.firstToken, minted, world.bootstrapToken, world.operator]) expect(text).not.toContain(value);
+      for (const value of [world.firstToken, minted, world.bootstrapToken, world.operator])
+        expect(text).not.toContain(value);
     }
     expect(gate.body).toMatchObject({
       status: 'validated',
@@ -37,7 +43,12 @@ describe('one job', () => {
       residual: [],
     });
     expect(gate.body['old_auth_id']).not.toBe(gate.body['new_auth_id']);
-    expect(end.body).toMatchObject({ status: 'done', allowed_actions: [], ticket_id: 'ROT-1', waiting_since: null });
+    expect(end.body).toMatchObject({
+      status: 'done',
+      allowed_actions: [],
+      ticket_id: 'ROT-1',
+      waiting_since: null,
+    });
     expect(end.body['version']).toBeGreaterThan(Number(gate.body['version']));
   });
 
@@ -45,7 +56,8 @@ describe('one job', () => {
     await using world = await idle();
     const jobId = await world.create();
     const offered = async (scope: 'read' | 'revoke' | 'admin' | 'rotate') =>
-      (await world.api('GET', paths.job(jobId), undefined, { token: await world.token([scope]) })).body.allowed_actions;
+      (await world.api('GET', paths.job(jobId), undefined, { token: await world.token([scope]) })).body
+        .allowed_actions;
     expect(await offered('rotate')).toEqual(['verify', 'abort']);
     for (const scope of ['read', 'revoke', 'admin'] as const) expect(await offered(scope)).toEqual([]);
   });
@@ -53,7 +65,11 @@ describe('one job', () => {
   test('a parked job is stuck at once and says why in words; a gate never is', async () => {
     await using world = await buildWorld(redis.url);
     const jobId = await world.create();
-    world.heroku.script({ on: 'GET /oauth/authorizations', times: 1, do: { status: 403, body: { id: 'forbidden' } } });
+    world.heroku.script({
+      on: 'GET /oauth/authorizations',
+      times: 1,
+      do: { status: 403, body: { id: 'forbidden' } },
+    });
     await world.stage(jobId, { action: 'verify' });
     const failed = await world.reaches(jobId, 'verify_failed');
     expect(failed.error).toMatchObject({ code: expect.stringMatching(/^[a-z_]+$/) as string });
@@ -62,7 +78,11 @@ describe('one job', () => {
       stuck_reason: expect.stringMatching(/^parked in verify_failed since \d{4}-.*: .{20,}/) as string,
     });
     await world.stage(jobId, { action: 'retry' });
-    expect(await world.reaches(jobId, 'verified')).toMatchObject({ stuck: false, stuck_reason: null, error: null });
+    expect(await world.reaches(jobId, 'verified')).toMatchObject({
+      stuck: false,
+      stuck_reason: null,
+      error: null,
+    });
   });
 
   test('an automatic status is stuck when nothing has moved for five minutes', async () => {
@@ -74,7 +94,11 @@ describe('one job', () => {
     await place(world, jobId, 'minting', { updated_at: ago(301_000), status_since: ago(301_000) });
     const rows = await world.redis.keys('velvet:*:rows:*');
     for (const [id, json] of Object.entries(await world.redis.hgetall(String(rows[0]))))
-      await world.redis.hset(String(rows[0]), id, JSON.stringify({ ...(JSON.parse(json) as object), updated_at: 1 }));
+      await world.redis.hset(
+        String(rows[0]),
+        id,
+        JSON.stringify({ ...(JSON.parse(json) as object), updated_at: 1 }),
+      );
     expect(await world.job(jobId)).toMatchObject({
       stuck: true,
       stuck_reason: expect.stringMatching(/^nothing has moved in minting since /) as string,
@@ -109,15 +133,18 @@ describe('the list', () => {
     expect([answer.status, answer.body]).toEqual([200, { env: ENV, rotations: [] }]);
   });
 
-  test.each([['0'], ['-1'], ['101'], ['1.5'], ['many'], [''], ['1&limit=2'], ['1e9']])('400 limit=%s names the field', async (limit) => {
-    await using world = await idle();
-    await refused(world, () => world.api('GET', `${paths.rotations}?limit=${limit}`), {
-      http: 400,
-      code: 'invalid_request',
-      detail: /^'limit': .*; nothing was changed\.$/,
-      extra: { fields: ['limit'] },
-    });
-  });
+  test.each([['0'], ['-1'], ['101'], ['1.5'], ['many'], [''], ['1&limit=2'], ['1e9']])(
+    '400 limit=%s names the field',
+    async (limit) => {
+      await using world = await idle();
+      await refused(world, () => world.api('GET', `${paths.rotations}?limit=${limit}`), {
+        http: 400,
+        code: 'invalid_request',
+        detail: /^'limit': .*; nothing was changed\.$/,
+        extra: { fields: ['limit'] },
+      });
+    },
+  );
 
   test('404 of a credential that is not registered', async () => {
     await using world = await idle();
@@ -157,7 +184,11 @@ describe('garbage', () => {
       () => world.api('GET', paths.stream(id)),
       () => world.api('POST', paths.stage(id), { action: 'verify' }),
     ]) {
-      const body = await refused(world, ask, { http: 404, code: 'not_found', detail: /(has no job|There is nothing)/ });
+      const body = await refused(world, ask, {
+        http: 404,
+        code: 'not_found',
+        detail: /(has no job|There is nothing)/,
+      });
       expect(String(body.detail).length).toBeLessThan(400);
     }
   });
@@ -171,7 +202,10 @@ describe('garbage', () => {
       () => world.api('POST', `/tokens/${name}/rotate`, { flow_type: 'operational', idempotency_key: 'k' }),
     ]) {
       const answer = await ask();
-      expect([answer.status, ['not_registered', 'not_found'].includes(String(answer.body.code))]).toEqual([404, true]);
+      expect([answer.status, ['not_registered', 'not_found'].includes(String(answer.body.code))]).toEqual([
+        404,
+        true,
+      ]);
       expect(String(answer.body.detail).length).toBeLessThan(400);
     }
     expect(Math.max(...world.log.map((line) => line.length))).toBeLessThan(1_000);
@@ -198,7 +232,14 @@ describe('garbage', () => {
 });
 
 const other = {
-  credentials: [{ token_name: 'HK_OTHER', issuer: 'heroku-oauth', issuer_auth_token_name: 'HK_VELVET_BOOTSTRAP', entropy: 'high' }],
+  credentials: [
+    {
+      token_name: 'HK_OTHER',
+      issuer: 'heroku-oauth',
+      issuer_auth_token_name: 'HK_VELVET_BOOTSTRAP',
+      entropy: 'high',
+    },
+  ],
 };
 
 test('a job at a gate is not moved by reading it', async () => {

@@ -12,7 +12,7 @@ export interface Listening extends AsyncDisposable {
 export async function listen(app: App): Promise<Listening> {
   const server = await new Promise<Server>((resolve) => {
     const started = serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }, () =>
-      resolve(started as Server),
+      resolve(started),
     ) as Server;
   });
   return {

@@ -24,7 +24,8 @@ let document: Json & { readonly paths: Readonly<Record<string, Readonly<Record<s
 beforeAll(async () => {
   redis = await startRedis();
   world = await buildWorld(redis.url, { families: [] });
-  document = (await world.api('GET', '/openapi.json', undefined, { token: null })).body as unknown as typeof document;
+  document = (await world.api('GET', '/openapi.json', undefined, { token: null }))
+    .body as unknown as typeof document;
 });
 afterAll(async () => {
   await world[Symbol.asyncDispose]();
@@ -37,7 +38,9 @@ const openToAll = ['GET /healthz', 'GET /health', 'GET /flags'];
 
 function operations(): readonly (readonly [string, Operation, string])[] {
   return Object.entries(document.paths).flatMap(([path, verbs]) =>
-    Object.entries(verbs).map(([method, operation]) => [`${method.toUpperCase()} ${path}`, operation, path] as const),
+    Object.entries(verbs).map(
+      ([method, operation]) => [`${method.toUpperCase()} ${path}`, operation, path] as const,
+    ),
   );
 }
 
@@ -56,7 +59,7 @@ test('each route of the app is in it, and nothing else', () => {
     .map(({ method, path }) => `${method} ${path.replaceAll(/:(\w+)/g, '{$1}')}`);
   const real = [...new Set(routes)].filter((route) => !undocumented.includes(route));
   expect(real.length).toBeGreaterThanOrEqual(14);
-  expect(operations().map(([name]) => name).toSorted()).toEqual(real.toSorted());
+  expect(new Set(operations().map(([name]) => name))).toEqual(new Set(real));
 });
 
 test('each operation says what it does, where it belongs, what it answers and how it refuses', () => {
@@ -69,28 +72,33 @@ test('each operation says what it does, where it belongs, what it answers and ho
     const inPath = (operation.parameters ?? []).filter((one) => one.in === 'path');
     expect(inPath.map((one) => `{${one.name}}`)).toEqual(path.match(/\{\w+\}/g) ?? []);
     expect(inPath.every((one) => one.required)).toBe(true);
-    if (openToAll.includes(name)) expect([name, operation.security]).toEqual([name, []]);
-    else {
-      expect([name, operation.security]).toEqual([name, undefined]);
-      expect(operation.responses['default']?.content).toHaveProperty(['application/problem+json']);
-    }
+    expect([name, operation.security]).toEqual([name, openToAll.includes(name) ? [] : undefined]);
+    const problem = Object.keys(operation.responses['default']?.content ?? {});
+    expect([name, problem]).toEqual([name, openToAll.includes(name) ? [] : ['application/problem+json']]);
     const writes = /^(POST|PUT)/.test(name);
     expect([name, operation.requestBody?.required === true]).toEqual([name, writes]);
   }
 });
 
 test('each reference leads somewhere', () => {
-  const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/([^"]+)"/g)].map((match) => String(match[1]));
+  const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/([^"]+)"/g)].map((match) =>
+    String(match[1]),
+  );
   expect(references.length).toBeGreaterThan(5);
   for (const reference of new Set(references)) {
-    const found = reference.split('/').reduce<unknown>((at, key) => (at as Json | undefined)?.[key], document);
+    const found = reference
+      .split('/')
+      .reduce<unknown>((at, key) => (at as Json | undefined)?.[key], document);
     expect([reference, found]).toEqual([reference, expect.any(Object)]);
   }
 });
 
 test('unknown fields are ruled out, and each action of this release has a shape of its own', () => {
   const schemas = (document['components'] as { schemas: Readonly<Record<string, Json>> }).schemas;
-  expect(schemas['CreateRotation']).toMatchObject({ additionalProperties: false, required: ['flow_type', 'idempotency_key'] });
+  expect(schemas['CreateRotation']).toMatchObject({
+    additionalProperties: false,
+    required: ['flow_type', 'idempotency_key'],
+  });
   const shapes = (schemas['StageAction']?.['oneOf'] ?? schemas['StageAction']?.['anyOf']) as readonly Json[];
   const actions = shapes.map((shape) => {
     expect(shape['additionalProperties']).toBe(false);
@@ -104,7 +112,8 @@ test('unknown fields are ruled out, and each action of this release has a shape 
 test('the examples of the document are good requests', async () => {
   const bodies = operations().flatMap(([, operation]) => Object.values(operation.requestBody?.content ?? {}));
   expect(bodies.length).toBeGreaterThan(2);
-  const schemas = (document['components'] as { schemas: Readonly<Record<string, { example?: unknown }>> }).schemas;
+  const schemas = (document['components'] as { schemas: Readonly<Record<string, { example?: unknown }>> })
+    .schemas;
   const created = await world.api('POST', paths.rotate, schemas['CreateRotation']?.example);
   expect(created.status).toBe(202);
   const moved = await world.stage(String(created.body.job_id), schemas['StageAction']?.example as Json);
@@ -117,7 +126,11 @@ describe('real answers are as the document says', () => {
   test('a job, as it is read, listed and moved', async () => {
     const jobId = await world.create();
     const list = (await world.api('GET', paths.rotations)).body['rotations'] as readonly unknown[];
-    const answers = [(await world.api('GET', paths.job(jobId))).body, list[0], (await world.stage(jobId, { action: 'abort' })).body];
+    const answers = [
+      (await world.api('GET', paths.job(jobId))).body,
+      list[0],
+      (await world.stage(jobId, { action: 'abort' })).body,
+    ];
     for (const answer of answers) expect(fits(jobAnswer, answer)).toEqual([]);
   });
 
@@ -140,7 +153,9 @@ test('/docs/errors.md has a section for every code, with its status, its meaning
   const page = await world.api('GET', '/docs/errors.md', undefined, { token: null });
   expect([page.status, page.headers.get('content-type')]).toEqual([200, 'text/markdown; charset=utf-8']);
   const headings = [...page.text.matchAll(/^### (\w+)$/gm)].map((match) => match[1]);
-  expect(headings.toSorted()).toEqual(Object.keys(errorTable).toSorted());
+  expect(new Set(headings)).toEqual(new Set(Object.keys(errorTable)));
   for (const [code, { http, means, operator }] of Object.entries(errorTable))
-    expect(page.text).toMatch(new RegExp(`### ${code}\\n\\nHTTP ${http} [^]*?${RegExp.escape(means)}[^]*?${RegExp.escape(operator)}`));
+    expect(page.text).toMatch(
+      new RegExp(`### ${code}\\n\\nHTTP ${http} [^]*?${RegExp.escape(means)}[^]*?${RegExp.escape(operator)}`),
+    );
 });

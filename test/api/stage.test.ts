@@ -30,51 +30,51 @@ const failedProof = { ...failedRow, phase: 'validate' };
 const settle = ['confirm_consumer', 'skip_consumer'];
 
 /** The specification's table, typed in by hand, as far as this release carries it out. */
-const open: readonly (readonly [Status, readonly string[], Readonly<Record<string, string>>?])[] = [
-  ['init', ['verify', 'abort']],
-  ['verifying', ['abort']],
-  ['verify_failed', ['retry', 'abort']],
-  ['verify_failed', ['retry', 'abort'], { current_state: 'dead', may_mint: '1' }],
-  ['verified', ['proceed_mint', 'abort']],
-  ['minting', ['abort']],
-  ['mint_failed', ['retry', 'abort']],
-  ['minted', ['abort']],
-  ['distributing', [], { phase: 'distribute', t_total: '2', t_open: '2' }],
-  ['distributing', settle, { phase: 'distribute', t_total: '2', t_open: '1', t_manual: '1', t_ok: '1' }],
-  ['distribute_partial', ['retry', ...settle], failedRow],
-  ['distribute_failed', ['retry', ...settle], failedRow],
-  ['distributed', []],
-  ['validating', [], { phase: 'validate', t_total: '2', t_open: '2' }],
-  ['validating', settle, { phase: 'validate', t_total: '2', t_open: '1', t_manual: '1', t_ok: '1' }],
-  ['validate_partial', ['retry', ...settle], failedProof],
-  ['validate_failed', ['retry', ...settle], failedProof],
-  ['validated', ['proceed_revoke', 'retry'], { phase: 'validate', t_total: '2', t_ok: '2', t_proven: '2' }],
-  ['revoking', [], { phase: 'prove', step: 'prove' }],
-  ['revoking', [], { step: 'revoke', promoting: '1' }],
-  ['revoke_failed', ['retry', 'mark_revoked'], { promoting: '1' }],
-  ['done', []],
-  ['aborted', [], { cleanup: 'done' }],
-  ['aborted', [], { cleanup: 'pending' }],
+// oxfmt-ignore
+const open: readonly { readonly status: Status; readonly may: readonly string[]; readonly fields?: Readonly<Record<string, string>> }[] = [
+  { status: 'init', may: ['verify', 'abort'] },
+  { status: 'verifying', may: ['abort'] },
+  { status: 'verify_failed', may: ['retry', 'abort'] },
+  { status: 'verify_failed', may: ['retry', 'abort'], fields: { current_state: 'dead', may_mint: '1' } },
+  { status: 'verified', may: ['proceed_mint', 'abort'] },
+  { status: 'minting', may: ['abort'] },
+  { status: 'mint_failed', may: ['retry', 'abort'] },
+  { status: 'minted', may: ['abort'] },
+  { status: 'distributing', may: [], fields: { phase: 'distribute', t_total: '2', t_open: '2' } },
+  { status: 'distributing', may: settle, fields: { phase: 'distribute', t_total: '2', t_open: '1', t_manual: '1', t_ok: '1' } },
+  { status: 'distribute_partial', may: ['retry', ...settle], fields: failedRow },
+  { status: 'distribute_failed', may: ['retry', ...settle], fields: failedRow },
+  { status: 'distributed', may: [] },
+  { status: 'validating', may: [], fields: { phase: 'validate', t_total: '2', t_open: '2' } },
+  { status: 'validating', may: settle, fields: { phase: 'validate', t_total: '2', t_open: '1', t_manual: '1', t_ok: '1' } },
+  { status: 'validate_partial', may: ['retry', ...settle], fields: failedProof },
+  { status: 'validate_failed', may: ['retry', ...settle], fields: failedProof },
+  { status: 'validated', may: ['proceed_revoke', 'retry'], fields: { phase: 'validate', t_total: '2', t_ok: '2', t_proven: '2' } },
+  { status: 'revoking', may: [], fields: { phase: 'prove', step: 'prove' } },
+  { status: 'revoking', may: [], fields: { step: 'revoke', promoting: '1' } },
+  { status: 'revoke_failed', may: ['retry', 'mark_revoked'], fields: { promoting: '1' } },
+  { status: 'done', may: [] },
+  { status: 'aborted', may: [], fields: { cleanup: 'done' } },
+  { status: 'aborted', may: [], fields: { cleanup: 'pending' } },
 ];
 
 describe('an action that the status does not take', () => {
-  test.each(open)('409 in %s, where only %j is open', async (status, actions, fields = {}) => {
+  test.each(open)('409 in $status, where only $may is open', async ({ status, may, fields = {} }) => {
     await using world = await idle();
     const jobId = await world.create();
     await place(world, jobId, status, fields);
-    expect([...(await world.job(jobId)).allowed_actions].toSorted()).toEqual([...actions].toSorted());
+    const offered = (await world.job(jobId)).allowed_actions;
+    expect(new Set(offered)).toEqual(new Set(may));
 
-    const closed = Object.keys(bodies).filter((action) => !actions.includes(action));
+    const closed = Object.keys(bodies).filter((action) => !may.includes(action));
     for (const action of closed) {
-      const options =
-        actions.length === 0 ? 'no action is open now' : `open now: ${(await world.job(jobId)).allowed_actions.join(', ')}`;
-      const body = await refused(world, () => world.stage(jobId, { action, ...bodies[action] }), {
+      const options = may.length === 0 ? 'no action is open now' : `open now: ${offered.join(', ')}`;
+      await refused(world, () => world.stage(jobId, { action, ...bodies[action] }), {
         http: 409,
         code: 'action_not_allowed',
         detail: `A job in status ${status} does not take '${action}'; ${options}.`,
-        extra: { status },
+        extra: { status, allowed_actions: offered },
       });
-      expect([...(body.allowed_actions ?? [])].toSorted()).toEqual([...actions].toSorted());
     }
   });
 
@@ -120,7 +120,11 @@ describe('two operators, two jobs', () => {
       extra: { version: 2, status: 'verifying', allowed_actions: ['abort'] },
     });
     const ahead = { action: 'abort', version: 99 };
-    await refused(world, () => world.stage(jobId, ahead), { http: 409, code: 'version_moved', detail: /not 99/ });
+    await refused(world, () => world.stage(jobId, ahead), {
+      http: 409,
+      code: 'version_moved',
+      detail: /not 99/,
+    });
     expect((await world.stage(jobId, { action: 'abort', version: 2 })).status).toBe(202);
   });
 
@@ -128,7 +132,9 @@ describe('two operators, two jobs', () => {
     await using world = await idle();
     const jobId = await world.create();
     const answers = await Promise.all(
-      Array.from({ length: 10 }, (_, n) => world.stage(jobId, { action: n % 2 === 0 ? 'verify' : 'abort', version: 1 })),
+      Array.from({ length: 10 }, (_, n) =>
+        world.stage(jobId, { action: n % 2 === 0 ? 'verify' : 'abort', version: 1 }),
+      ),
     );
     expect(answers.filter((answer) => answer.status === 202)).toHaveLength(1);
     expect(answers.filter((answer) => answer.body.code === 'version_moved')).toHaveLength(9);
@@ -199,13 +205,19 @@ describe('with the flag off', () => {
   test('what runs goes on to its end: a failed mint is retried, and the revoke takes place', async () => {
     await using world = await buildWorld(redis.url);
     const jobId = await toVerified(world);
-    world.heroku.script({ on: 'POST /oauth/authorizations', times: 1, do: { status: 403, body: { id: 'forbidden' } } });
+    world.heroku.script({
+      on: 'POST /oauth/authorizations',
+      times: 1,
+      do: { status: 403, body: { id: 'forbidden' } },
+    });
     await world.stage(jobId, { action: 'proceed_mint' });
     await world.reaches(jobId, 'mint_failed');
     await world.system.setFlag('velvet_v2_rotation', false);
     expect((await world.stage(jobId, { action: 'retry' })).status).toBe(202);
     await world.reaches(jobId, 'validated');
-    expect((await world.stage(jobId, { action: 'proceed_revoke', ...bodies['proceed_revoke'] })).status).toBe(202);
+    expect((await world.stage(jobId, { action: 'proceed_revoke', ...bodies['proceed_revoke'] })).status).toBe(
+      202,
+    );
     await world.reaches(jobId, 'done');
   });
 });
@@ -246,5 +258,12 @@ test('202 with the job as it is now, and who did it is in the audit trail', asyn
 });
 
 const otherCredential = {
-  credentials: [{ token_name: 'HK_OTHER', issuer: 'heroku-oauth', issuer_auth_token_name: 'HK_VELVET_BOOTSTRAP', entropy: 'high' }],
+  credentials: [
+    {
+      token_name: 'HK_OTHER',
+      issuer: 'heroku-oauth',
+      issuer_auth_token_name: 'HK_VELVET_BOOTSTRAP',
+      entropy: 'high',
+    },
+  ],
 };

@@ -19,13 +19,14 @@ const other = (name: string, more: Readonly<Record<string, unknown>> = {}) => ({
   ...more,
 });
 const tokens = async (world: World, token?: string) =>
-  (await world.api('GET', '/tokens', undefined, token === undefined ? {} : { token })).body['tokens'] as Record<
-    string,
-    unknown
-  >[];
+  (await world.api('GET', '/tokens', undefined, token === undefined ? {} : { token })).body[
+    'tokens'
+  ] as Record<string, unknown>[];
 
 test('each credential with its state, its consumers here and its last rotation', async () => {
-  await using world = await buildWorld(redis.url, { more: { credentials: [other('HK_UNUSED', { active: false })] } });
+  await using world = await buildWorld(redis.url, {
+    more: { credentials: [other('HK_UNUSED', { active: false })] },
+  });
   const consumers = ['heroku-config-raxx-api-prod', 'heroku-config-raxx-console-prod'];
   const quiet = { active: true, rotating: false, last_rotation: null, consumers, unavailable: null };
   expect(await tokens(world)).toEqual([
@@ -70,7 +71,11 @@ test('a limited token sees its credentials alone', async () => {
 
 test('the subscribers are the rows of this environment, inactive ones too, as the manifest spells them', async () => {
   await using world = await idle({
-    apps: [{ name: 'app-one', wave: 2 }, { name: 'app-two', extra: { active: false } }, { name: 'app-three', endpoint: false }],
+    apps: [
+      { name: 'app-one', wave: 2 },
+      { name: 'app-two', extra: { active: false } },
+      { name: 'app-three', endpoint: false },
+    ],
   });
   const answer = await world.api('GET', `/tokens/${CREDENTIAL}/subscribers`);
   expect(answer.body).toMatchObject({ env: ENV, credential: CREDENTIAL });
@@ -88,8 +93,15 @@ test('404 not_registered: nowhere, or elsewhere', async () => {
   });
   const ask = (name: string) => () => world.api('GET', `/tokens/${name}/subscribers`);
   const expected = { http: 404, code: 'not_registered' } as const;
-  await refused(world, ask('HK_NOBODY'), { ...expected, detail: /^HK_NOBODY has no subscribers\. Check the name/ });
-  await refused(world, ask('HK_UNUSED'), { ...expected, detail: /^HK_UNUSED has no subscribers\./, extra: { registered_for: [] } });
+  await refused(world, ask('HK_NOBODY'), {
+    ...expected,
+    detail: /^HK_NOBODY has no subscribers\. Check the name/,
+  });
+  await refused(world, ask('HK_UNUSED'), {
+    ...expected,
+    detail: /^HK_UNUSED has no subscribers\./,
+    extra: { registered_for: [] },
+  });
   const detail = `${CREDENTIAL} is registered for prod; this is development. Ask the Velvet of that environment.`;
   await refused(world, ask(CREDENTIAL), { ...expected, detail, extra: { registered_for: ['prod'] } });
   await refused(world, () => world.api('GET', paths.rotations), { ...expected, detail });

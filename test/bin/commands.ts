@@ -46,7 +46,10 @@ export async function onTerminal(
   const command = [process.execPath, pathOf('velvet.ts'), ...args];
   const line = command.map((word) => `'${word}'`).join(' ');
   const argv = process.platform === 'darwin' ? ['-q', '/dev/null', ...command] : ['-qefc', line, '/dev/null'];
-  const child = spawn('/usr/bin/script', argv, { cwd, env: { ...env, PATH: process.env['PATH'], SHELL: '/bin/sh' } });
+  const child = spawn('/usr/bin/script', argv, {
+    cwd,
+    env: { ...env, PATH: process.env['PATH'], SHELL: '/bin/sh' },
+  });
   const said = listen(child);
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
   if (prompt !== '') {

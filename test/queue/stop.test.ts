@@ -69,7 +69,7 @@ test('a handler that does not listen cannot keep stop() from ending', async () =
   await worker.stop();
   expect(performance.now() - began).toBeLessThan(runTimes.drainMs + runTimes.closeMs + 300);
   expect(handled.runs[0]?.signal.aborted).toBe(true);
-  expect(world.log.join('\n')).toContain('is left behind');
+  expect(world.log.join('\n')).toContain('not closed in time');
   deaf.resolve('done');
 });
 

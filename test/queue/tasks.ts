@@ -15,6 +15,7 @@ import {
   type Verdict,
 } from '../../workers/run.ts';
 import { quickTimes, until } from '../harness.ts';
+import { dumpRedis } from '../redis-dump.ts';
 
 export const runTimes: Times = {
   ...quickTimes,
@@ -103,28 +104,13 @@ export async function taskWorld(url: string): Promise<TaskWorld> {
         async () => `${state}; it is ${await stateOf(task)}\n${log.join('\n')}`,
       );
     },
-    everything: () => everything(redis),
+    everything: () => dumpRedis(redis),
     async [Symbol.asyncDispose]() {
       await Promise.all(running.map((one) => one.stop()));
       await Promise.all(Object.values(queues).map((queue) => queue.close()));
       connections.forEach((one) => one.disconnect());
     },
   };
-}
-
-async function everything(redis: Redis): Promise<string> {
-  const names = await redis.keys('*');
-  const contents = await Promise.all(
-    names.map(async (name) => {
-      const type = await redis.type(name);
-      if (type === 'hash') return redis.hgetall(name);
-      if (type === 'stream') return redis.xrange(name, '-', '+');
-      if (type === 'zset') return redis.zrange(name, 0, '-1');
-      if (type === 'list') return redis.lrange(name, 0, -1);
-      return type === 'set' ? redis.smembers(name) : redis.get(name);
-    }),
-  );
-  return JSON.stringify([names, contents]);
 }
 
 /** What a handler did: its runs, and what it was told had failed. */

@@ -58,7 +58,9 @@ function known(thrown: unknown): VelvetError {
   // Every command of an API connection fails within milliseconds while Redis is away; that is no fault of the caller.
   if (
     thrown instanceof Error &&
-    /MaxRetriesPerRequest|Stream isn't writeable|Connection is closed|ECONNREFUSED/.test(thrown.message)
+    /MaxRetriesPerRequest|Stream isn't writeable|Connection is closed|Command timed out|ECONNREFUSED/.test(
+      thrown.message,
+    )
   ) {
     return new VelvetError('store_unavailable', thrown.message, { kind: 'ConnectionError' });
   }

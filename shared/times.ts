@@ -12,6 +12,7 @@ export interface Times {
   readonly proveAgainForMs: number;
   readonly healthcheckAfterHerokuMs: number;
   readonly retryBackoffMs: number;
+  readonly retryBackoffMaxMs: number;
   readonly rateLimitWaitMs: number;
   readonly rateLimitWaitMaxMs: number;
   readonly cleanupRetryMs: number;
@@ -54,6 +55,8 @@ export const times: Times = {
   healthcheckAfterHerokuMs: 30_000,
   /** First pause before an attempt is repeated; doubles each time. */
   retryBackoffMs: 1_000,
+  /** What the doubling ends at: a message to Slack is tried for about an hour. */
+  retryBackoffMaxMs: 600_000,
   /** Where a vendor names no pause: Heroku's bucket refills 75 tokens a minute, and its own client starts at 30 s. */
   rateLimitWaitMs: 30_000,
   /** A vendor that asks for a longer pause than this is reported instead of waited for. */

@@ -43,7 +43,12 @@ export interface RowChange {
 
 export interface Transitions {
   /** Throws `action_not_allowed`, the code of the guard that refused, `version_moved`, `claimed`, or `stale_*` to an attempt. */
-  apply(ref: JobRef, on: JobEvent, by: Speaker, how?: (job: Job) => Applied | Promise<Applied>): Promise<Job>;
+  apply(
+    ref: JobRef,
+    on: JobEvent,
+    by: Speaker,
+    how?: (job: Job) => Applied | null | Promise<Applied | null>,
+  ): Promise<Job>;
   /** Writes one row as the caller says from what it reads, and moves the job where that closes the phase. Null: left alone. */
   settleRow(
     ref: JobRef,
@@ -61,29 +66,36 @@ export function createTransitions(store: JobStore, relay: Relay, clock: Clock): 
     ref: JobRef,
     on: JobEvent,
     by: Speaker,
-    how: (job: Job) => Applied | Promise<Applied> = () => ({}),
+    how: (job: Job) => Applied | null | Promise<Applied | null> = () => ({}),
   ): Promise<Job> {
     return again(async () => {
       const job = await present(store, ref, by);
       const applied = await how(job);
+      if (applied === null) return job;
       const decision = decide(job, on, {
         ...applied.facts,
         ...(by.kind === 'operator' ? { actor: by.actor } : {}),
       });
       if (decision.verdict !== 'go') throw refusal(job, on, decision);
       const patch = { ...decision.patch, ...applied.patch, ...moverPatch(by) };
-      const change = changeOf({ job, on, by, decision, now: clock.now() }, patch, applied.detail ?? {});
+      const now = clock.now();
+      const change = changeOf({ job, on, by, decision, now }, patch, applied.detail ?? {});
+      const rows = (applied.rows ?? []).map((row) => ({ ...row, updated_at: now }));
       const closes = isOver(jobAfter(job, decision, patch));
       await store.commit({
         ...change,
+        events: [
+          ...change.events,
+          ...rows.map((row) => rowEventOf({ job, by, now }, on, { to: decision.to, row })),
+        ],
+        rows,
         job,
         fence: by.kind === 'attempt' ? by.fence : null,
         claim: decision.claim,
         raiseFence: decision.raiseFence,
         closes,
         enters: decision.enters,
-        now: clock.now(),
-        ...(applied.rows === undefined ? {} : { rows: applied.rows }),
+        now,
         ...(applied.tally === undefined ? {} : { tally: applied.tally }),
       });
       await relay.relay(change.tasks);
@@ -115,14 +127,14 @@ export function createTransitions(store: JobStore, relay: Relay, clock: Clock): 
           { ...decision.patch },
           { outcome },
         );
-        return [
-          outcome,
-          { ...closing, fields: changeFields(job, { ...closing, enters: decision.enters, now }) },
-        ] as const;
+        const fields = changeFields(job, { ...closing, enters: decision.enters, now });
+        const closes = isOver(jobAfter(job, decision, decision.patch));
+        return [outcome, { ...closing, fields, frees: decision.claim === 'free', closes }] as const;
       });
-      const row = eventOf({ job, by, now }, changed.event, {
+      const event = rowEventOf({ job, by, now }, changed.event, {
         to: job.status,
-        detail: { ...changed.detail, row: publicRow(after) },
+        row: after,
+        detail: changed.detail ?? {},
       });
       const outcome = await store.writeRow({
         job,
@@ -130,7 +142,7 @@ export function createTransitions(store: JobStore, relay: Relay, clock: Clock): 
         after,
         delta: tallyDelta(statusIn(before, phase), statusIn(after, phase)),
         fence: by.kind === 'attempt' ? by.fence : null,
-        events: [{ ...row, consumer_id: consumerId }],
+        events: [event],
         tasks: changed.tasks ?? [],
         fields: by.kind === 'operator' ? operatorFields(job, by.actor, now) : {},
         closings: Object.fromEntries(closings),
@@ -225,6 +237,18 @@ function eventOf(
     to_state: result.to,
     event,
     detail: result.detail,
+  };
+}
+
+/** A row's event carries the row as it is after it, so that whoever follows needs no further request. */
+function rowEventOf(
+  at: Moment,
+  event: string,
+  { to, row, detail = {} }: { to: Job['status']; row: Row; detail?: Readonly<Record<string, unknown>> },
+): AuditEvent {
+  return {
+    ...eventOf(at, event, { to, detail: { ...detail, row: publicRow(row) } }),
+    consumer_id: row.consumer_id,
   };
 }
 

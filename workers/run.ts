@@ -25,6 +25,8 @@ export interface Handler {
   run(task: Task, context: TaskContext): Promise<Verdict>;
   /** Called once, when the last attempt failed or another one would fail the same way: makes the failure the job's or the row's. */
   failed(task: Task, error: VelvetError, context: TaskContext): Promise<void>;
+  /** Called when a vendor asked for a pause, before the task waits it out. */
+  paced?(task: Task, waitMs: number): Promise<void>;
 }
 
 export type Handlers = Partial<Record<Effect, Handler>>;
@@ -137,8 +139,11 @@ async function afterFailure(
   if (error.code === 'store_unavailable') return { laterMs: times.retryBackoffMs };
   const tooLong = (error.retryAfterMs ?? 0) > times.rateLimitWaitMaxMs;
   if (error.code === 'vendor_rate_limited' && error.retryAfterMs !== undefined && !tooLong) {
-    context.log.warn('paced by the vendor', { wait_ms: error.retryAfterMs });
-    return { laterMs: error.retryAfterMs };
+    // A pause of nothing, or of a moment that a skewed clock calls past, would be a loop without a pause.
+    const waitMs = Math.max(error.retryAfterMs, times.retryBackoffMs);
+    context.log.warn('paced by the vendor', { wait_ms: waitMs });
+    await handler?.paced?.(task, waitMs);
+    return { laterMs: waitMs };
   }
   // Another attempt would begin with the very pause that is too long to be waited for.
   if (!last && !tooLong && error.retry !== 'never') {
@@ -171,7 +176,7 @@ function verb(effect: Effect): string {
 
 function backoffMs(times: Times, attempts: number, error: Error | undefined): number {
   const asked = isVelvetError(error) ? error.retryAfterMs : undefined;
-  return Math.max(asked ?? 0, times.retryBackoffMs * 2 ** (attempts - 1));
+  return Math.max(asked ?? 0, Math.min(times.retryBackoffMs * 2 ** (attempts - 1), times.retryBackoffMaxMs));
 }
 
 async function stop(worker: Worker, times: Times, log: Log): Promise<void> {

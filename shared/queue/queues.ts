@@ -18,7 +18,7 @@ export const queueTable: Readonly<Record<QueueName, QueueRow>> = {
   stage:       { attempts: 3, concurrency: 8,  says: 'rare and serial per credential; eight credentials may move at once' },
   distribute:  { attempts: 3, concurrency: 20, says: 'waits for vendors nearly all the time' },
   healthcheck: { attempts: 3, concurrency: 50, says: 'short requests; an emergency probes every consumer together' },
-  notify:      { attempts: 5, concurrency: 4,  says: 'Slack takes about one post a second and channel' },
+  notify:      { attempts: 12, concurrency: 4, says: 'Slack takes about one post a second and channel, and may be away for an hour' },
 };
 
 /** What is left of a task in Redis when it is over: enough for a look at the board, nothing that answers a later task's id. */

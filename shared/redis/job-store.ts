@@ -106,9 +106,10 @@ export function createJobStore(redis: Redis, idempotencyKeepMs: number): JobStor
 
     async rows(ref) {
       const hash = await guarded(redis.hgetall(keysOf(ref).rows(ref.jobId)));
-      const rows = Object.values(hash).map((json) =>
-        understood(`a row of ${ref.jobId}`, () => parseRow(json)),
-      );
+      // Beside each row lies what write-row.lua remembers of it.
+      const rows = Object.entries(hash)
+        .filter(([field]) => !field.startsWith('~'))
+        .map(([, json]) => understood(`a row of ${ref.jobId}`, () => parseRow(json)));
       return rows.toSorted(
         (a, b) => a.pinned.wave - b.pinned.wave || a.consumer_id.localeCompare(b.consumer_id),
       );
@@ -143,8 +144,7 @@ export function createJobStore(redis: Redis, idempotencyKeepMs: number): JobStor
         tasks: request.tasks.map((task) => [taskId(task), JSON.stringify(task)]),
         close_ms: request.closes ? idempotencyKeepMs : 0,
       };
-      const own = [...workingKeys(keys, job), keys.open, keys.idem(job.idem ?? 'none')];
-      refuse(job, await runScript(redis, 'commit', own, arg));
+      refuse(job, await runScript(redis, 'commit', workingKeys(keys, job), arg));
     },
 
     async writeRow(request) {
@@ -165,7 +165,10 @@ export function createJobStore(redis: Redis, idempotencyKeepMs: number): JobStor
         events: request.events.map((event) => JSON.stringify(event)),
         tasks: request.tasks.map((task) => [taskId(task), JSON.stringify(task)]),
         closings: Object.fromEntries(
-          Object.entries(request.closings).map(([outcome, closing]) => [outcome, encodeClosing(closing)]),
+          Object.entries(request.closings).map(([outcome, closing]) => [
+            outcome,
+            encodeClosing(closing, idempotencyKeepMs),
+          ]),
         ),
       };
       const answer = await runScript(redis, 'writeRow', workingKeys(keys, job), arg);

@@ -32,6 +32,13 @@ export interface CommitRequest extends Change {
   readonly now: number;
 }
 
+/** Where a job goes when the row that is written closes its phase. */
+export interface Closing extends Change {
+  readonly fields: Readonly<Record<string, string>>;
+  readonly frees: boolean;
+  readonly closes: boolean;
+}
+
 export interface RowWrite {
   readonly job: Job;
   readonly before: Row;
@@ -42,9 +49,7 @@ export interface RowWrite {
   readonly tasks: readonly Task[];
   /** Of the job, whatever the outcome. An operator's action raises the version here. */
   readonly fields: Readonly<Record<string, string>>;
-  readonly closings: Readonly<
-    Partial<Record<Outcome, Change & { readonly fields: Readonly<Record<string, string>> }>>
-  >;
+  readonly closings: Readonly<Partial<Record<Outcome, Closing>>>;
 }
 
 export interface OpenRequest {
@@ -85,17 +90,17 @@ export function changeFields(
   };
 }
 
-export function encodeClosing(
-  closing: Change & { readonly fields: Readonly<Record<string, string>> },
-): Record<string, unknown> {
+export function encodeClosing(closing: Closing, closeMs: number): Record<string, unknown> {
   return {
     fields: closing.fields,
     events: closing.events.map((event) => JSON.stringify(event)),
     tasks: closing.tasks.map((task) => [taskId(task), JSON.stringify(task)]),
+    frees: closing.frees,
+    close_ms: closing.closes ? closeMs : 0,
   };
 }
 
-export function workingKeys(keys: CredentialKeys, job: JobRef): readonly string[] {
+export function workingKeys(keys: CredentialKeys, job: Job): readonly string[] {
   return [
     keys.job(job.jobId),
     keys.rows(job.jobId),
@@ -104,6 +109,8 @@ export function workingKeys(keys: CredentialKeys, job: JobRef): readonly string[
     keys.events,
     keys.seq,
     keys.outbox,
+    keys.open,
+    keys.idem(job.idem ?? 'none'),
   ];
 }
 

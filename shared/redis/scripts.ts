@@ -8,7 +8,7 @@ import { VelvetError } from '../lib/errors.ts';
 export const scriptTable = {
   openJob:   { file: 'open-job.lua',   keys: 7 },
   commit:    { file: 'commit.lua',     keys: 9 },
-  writeRow:  { file: 'write-row.lua',  keys: 7 },
+  writeRow:  { file: 'write-row.lua',  keys: 9 },
   beginStep: { file: 'begin-step.lua', keys: 3 },
   openLease: { file: 'open-lease.lua', keys: 3 },
   kick:      { file: 'kick.lua',       keys: 2 },

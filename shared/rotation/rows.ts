@@ -57,8 +57,9 @@ export const rowSchema = z.object({
   started: z.object({ fence: z.string(), until: instant }).nullable().default(null),
   /** What the last push left behind for later questions. */
   receipt: z.object({ version: z.string() }).nullable().default(null),
-  /** When everything at the destination was first seen to run on the write. */
+  /** When everything at the destination was first seen to run on the value, and on which state of it. */
   effective_at: instant.nullable().default(null),
+  effective_version: z.string().nullable().default(null),
   /** When the destination was last read back and agreed; cleared when the row is to be proven anew. */
   read_back_at: instant.nullable().default(null),
   /** When the present phase opened this row: its deadline counts from here. */
@@ -88,6 +89,7 @@ export function newRow(pinned: PinnedRow, at: number): Row {
     started: null,
     receipt: null,
     effective_at: null,
+    effective_version: null,
     read_back_at: null,
     opened_at: null,
     updated_at: at,
@@ -106,6 +108,7 @@ export const rowTransitions = [
   { from: 'in_progress',     on: 'fail',         to: 'failed' },
   { from: 'in_progress',     on: 'need_person',  to: 'manual_required' },
   { from: 'failed',          on: 'retry',        to: 'pending' },
+  { from: 'skipped',         on: 'retry',        to: 'pending' },
   { from: 'succeeded',       on: 'prove_again',  to: 'pending' },
   { from: 'manual_required', on: 'prove_again',  to: 'pending' },
   { from: 'failed',          on: 'confirm',      to: 'succeeded' },
@@ -213,6 +216,7 @@ export function toBeWritten(row: Row): Row {
     opened_at: null,
     receipt: null,
     effective_at: null,
+    effective_version: null,
     wave_health: null,
   };
 }

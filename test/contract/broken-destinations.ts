@@ -75,7 +75,7 @@ export const brokenDestinations: readonly Broken<MakeDestination>[] = [
     make: (good) => ({ ...good, readBack: (...args) => mistaking('vendor_edge_refused', 'vendor_forbidden', good.readBack(...args)) }) },
   { fault: 'an answer that is not understood read as "unknown"',
     rejectedBy: 'an answer in an unknown shape is vendor_bad_answer',
-    make: (good) => ({ ...good, readBack: (...args) => swallowing('vendor_bad_answer', { holds: 'unknown', effect: 'unknown', detail: '' }, good.readBack(...args)) }) },
+    make: (good) => ({ ...good, readBack: (...args) => swallowing('vendor_bad_answer', { holds: 'unknown', effect: 'unknown', version: null, detail: '' }, good.readBack(...args)) }) },
   { fault: 'a rate limit without its wait',
     rejectedBy: 'a rate limit carries its wait and is one request',
     make: (good) => ({ ...good, push: (...args) => mistaking('vendor_rate_limited', 'vendor_rate_limited', good.push(...args)) }) },

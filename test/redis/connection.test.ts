@@ -77,7 +77,8 @@ describe('while Redis is away', () => {
     expect(performance.now() - began).toBeLessThan(1_000);
     await until(() => (to.errors.length > 0 ? true : null));
 
-    await using _again = await startRedis([], port);
+    await using again = await startRedis([], port);
+    expect(again.url).toBe(server.url);
     await until(() => (to.redis.status === 'ready' ? true : null));
     expect(await store.credentials()).toEqual([]);
   });
@@ -87,7 +88,8 @@ describe('while Redis is away', () => {
     using to = connected(`redis://127.0.0.1:${port}`);
     const asked = to.redis.set('key', 'value');
     await until(() => (to.errors.length > 0 ? true : null));
-    await using _server = await startRedis([], port);
+    await using server = await startRedis([], port);
+    expect(server.url).toContain(String(port));
     expect(await asked).toBe('OK');
   });
 });

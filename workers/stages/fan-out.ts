@@ -61,31 +61,36 @@ export function openRows(deps: CoreDeps): Handler {
   };
 }
 
-/** Opens what is due, unless an earlier try of this task did. */
+/** Opens what is due, decided from rows that are read after the job whose version the commit names; another try's work is left alone. */
 async function opened(
   deps: CoreDeps,
   task: Task,
   job: Job,
   phase: Phase,
 ): Promise<readonly Row[] | 'none to prove'> {
-  const rows = await deps.store.rows(job);
   const by = { kind: 'attempt', fence: null, statusVersion: task.version } as const;
-  const due = new Set(job.tally.open === 0 ? rowsToOpen(rows, phase).map((row) => row.consumer_id) : []);
-  if (phase === 'prove' && due.size === 0 && job.tally.open === 0) {
+  let toProve = true;
+  await deps.transitions.apply(task, 'rows_opened', by, async () => {
+    const rows = await deps.store.rows(job);
+    const due = tally(rows, phase).open === 0 ? rowsToOpen(rows, phase) : [];
+    toProve = due.length > 0 || tally(rows, phase).open > 0;
+    if (due.length === 0) return null;
+    const now = deps.clock.now();
+    const after = rows.map((row) => (due.includes(row) ? openedRow(row, phase, now) : row));
+    const changed = after.filter((row, index) => row !== rows[index]);
+    return {
+      rows: changed,
+      tally: tally(after, phase),
+      detail: { phase, consumers: due.map((row) => row.consumer_id) },
+    };
+  });
+  // What a person confirmed or skipped stands as it is. The table asks once more whether nothing is open.
+  if (phase === 'prove' && !toProve) {
     await deps.transitions.apply(task, 'proofs_stand', by, () => ({
       detail: { reason: 'no row was proven by Velvet itself' },
     }));
     return 'none to prove';
   }
-  if (due.size === 0) return rows;
-  const now = deps.clock.now();
-  const after = rows.map((row) => (due.has(row.consumer_id) ? openedRow(row, phase, now) : row));
-  await deps.transitions.apply(task, 'rows_opened', by, () => ({
-    rows: after.filter((row) => due.has(row.consumer_id)),
-    tally: tally(after, phase),
-    detail: { phase, consumers: [...due] },
-  }));
-  // Read again: the commit raised each row's rev.
   return deps.store.rows(job);
 }
 

@@ -9,7 +9,16 @@ import { tasksOf } from '../../shared/transition.ts';
 import type { Handler, TaskContext, Verdict } from '../run.ts';
 import type { ProbeResult, VendorCall } from '../vendors/contract.ts';
 import type { HealthcheckDeps } from './deps.ts';
-import { endRow, failRow, fingerprintDetail, noteRow, presentRow, type OpenRow } from './row.ts';
+import {
+  endRow,
+  failRow,
+  fingerprintDetail,
+  noteRow,
+  pacedRow,
+  presentRow,
+  proofTimeMs,
+  type OpenRow,
+} from './row.ts';
 
 export function probe(deps: HealthcheckDeps): Handler {
   return {
@@ -40,6 +49,7 @@ export function probe(deps: HealthcheckDeps): Handler {
       return notYet(deps, task, open, { seen, result, begunAt, context });
     },
     failed: (task, error) => failRow(deps, task, error),
+    paced: pacedRow(deps),
   };
 }
 
@@ -69,8 +79,12 @@ interface Sight {
 /** What one answer proves. A wrong proof outweighs everything else that agrees. */
 export function judge({ row, result, nonce, begunAt, values }: Sight): Seen {
   if (result.proof !== null) {
-    if (result.proof === values.next.proof(nonce))
+    if (result.proof === values.next.proof(nonce)) {
+      // It runs on the new token and its vendor refuses that: the token is no good there, whoever holds it.
+      if (result.class === 'unauthorized')
+        return { proven: null, holds: 'new', problem: 'consumer_unauthorized' };
       return { proven: 'possession', holds: 'new', problem: null };
+    }
     const old = values.previous !== null && result.proof === values.previous.proof(nonce);
     return {
       proven: null,
@@ -106,6 +120,7 @@ async function prove(
       proven_at: begunAt,
       holds: 'new',
       error: null,
+      paced_until: null,
       attempts: row.attempts + 1,
       probe: { class: result.class, http_status: result.httpStatus, begun_at: begunAt },
     },
@@ -126,14 +141,12 @@ async function notYet(
     context,
   }: { seen: Seen; result: ProbeResult; begunAt: number; context: TaskContext },
 ): Promise<Verdict> {
-  const limitMs =
-    phase === 'prove'
-      ? deps.times.proveAgainForMs
-      : deps.times.proveForMs + row.pinned.healthcheck_after * 1000;
-  const over = deps.clock.now() - (row.opened_at ?? 0) > limitMs;
+  // The time counts from the first look: a family that was away is no fault of the consumer.
+  const over =
+    row.probe !== null && deps.clock.now() - (row.opened_at ?? 0) > proofTimeMs(deps.times, row, phase);
   const said = { class: result.class, http_status: result.httpStatus, begun_at: begunAt };
   // Before the revoke a wrong proof ends it at once: waiting could only talk a consumer into being called safe.
-  if (over || (phase === 'prove' && seen.holds !== 'unknown')) {
+  if (over || (phase === 'prove' && (seen.holds === 'old' || seen.holds === 'other'))) {
     await failRow(
       deps,
       task,
@@ -164,6 +177,7 @@ async function notYet(
       (before) => ({
         ...before,
         attempts: before.attempts + 1,
+        opened_at: before.probe === null ? begunAt : before.opened_at,
         probe: said,
         holds: seen.holds === 'unknown' ? before.holds : seen.holds,
       }),
@@ -183,7 +197,7 @@ function problemOf(job: Job, row: Row, seen: Seen, result: ProbeResult): VelvetE
     consumer_on_other_value: `${who} answered the challenge with a token that is neither the old nor the new one. Find where that copy comes from, mend it, then retry the row.`,
     consumer_unauthorized:   `${who} ${answered}: its vendor refuses the token that it runs on. Look at which value it reads, then retry the row.`,
     consumer_unhealthy:      `${who} ${answered} where ${row.pinned.healthcheck_success_status} means success. Look at its logs, then retry the row.`,
-    consumer_not_restarted:  `${who} answers with success, but its processes were not all seen to run on the new value${row.error === null ? '' : ` (${row.error.detail})`}. Restart it, then retry the row.`,
+    consumer_not_restarted:  `${who} answers with success, but its processes were not all seen to run on the new value (${row.error?.detail ?? 'its destination was not read back in time; are the distribute workers up?'}). Restart it, then retry the row.`,
     consumer_not_proven:     `${who} ${answered}, but nothing tells which value it runs on. Verify by hand and send confirm_consumer with a note, or let its health endpoint answer the challenge.`,
   } as const;
   return new VelvetError(code, `${who} is not proven for job ${job.jobId}`, { detail: details[code] });

@@ -7,26 +7,38 @@ import type { Row } from '../../shared/rotation/rows.ts';
 import type { Handler, TaskContext, Verdict } from '../run.ts';
 import type { VendorCall } from '../vendors/contract.ts';
 import type { DistributeDeps } from './deps.ts';
-import { endRow, failRow, fingerprintDetail, noteRow, presentRow, type OpenRow } from './row.ts';
+import {
+  endRow,
+  failRow,
+  fingerprintDetail,
+  noteRow,
+  pacedRow,
+  patiently,
+  presentRow,
+  type OpenRow,
+} from './row.ts';
 
 export function push(deps: DistributeDeps): Handler {
   return {
     async run(task, context) {
       const open = await presentRow(deps, task);
       if (open === null) return 'done';
-      if (open.row.receipt === null || open.row.started !== null) await write(deps, task, open, context);
+      const written = open.row.receipt !== null && open.row.started === null;
+      if (!written && !(await write(deps, task, open, context))) return 'done';
       return takeEffect(deps, task, context);
     },
     failed: (task, error) => failRow(deps, task, error),
+    paced: pacedRow(deps),
   };
 }
 
+/** False where the row was ended meanwhile: then nothing was sent. */
 async function write(
   deps: DistributeDeps,
   task: Task,
   { job, row }: OpenRow,
   context: TaskContext,
-): Promise<void> {
+): Promise<boolean> {
   const target = targetOf(row);
   const destination = deps.registry.destination(target.update_method);
   const [secret, authority] = await Promise.all([
@@ -36,12 +48,14 @@ async function write(
   const fence = task.fence ?? '';
   const askedAt = deps.clock.monotonic();
   const until = deps.clock.now() + deps.times.leaseMs;
-  await noteRow(deps, task, 'push_started', (before) => ({
+  const recorded = await noteRow(deps, task, 'push_started', (before) => ({
     ...before,
     attempts: before.attempts + 1,
     started: { fence, until },
     error: null,
+    paced_until: null,
   }));
+  if (!recorded) return false;
   const lease = leaseFrom(deps.clock, fence, until, askedAt, deps.times.leaseMs);
   const call: VendorCall = {
     jobId: job.jobId,
@@ -58,6 +72,7 @@ async function write(
   );
   await noteRow(deps, task, 'pushed', (before) => ({ ...before, receipt, started: null }));
   context.log.info('pushed', { version: receipt.version });
+  return true;
 }
 
 /** A refusal ends its own write and no other: what an earlier attempt left open may be applied, until a look says otherwise. */
@@ -80,11 +95,14 @@ async function takeEffect(deps: DistributeDeps, task: Task, context: TaskContext
     signal: context.signal,
     repeat: false,
   };
-  const settled = await namedTarget(row, () =>
-    deps.registry.destination(target.update_method).settled(call, target, authority, receipt),
-  );
   const waitedMs = deps.clock.now() - (row.opened_at ?? 0);
+  const settled = await patiently(deps, (row.opened_at ?? 0) + deps.times.settleForMs, () =>
+    namedTarget(row, () =>
+      deps.registry.destination(target.update_method).settled(call, target, authority, receipt),
+    ),
+  );
   if (settled === 'failed') throw notEffective(row, `its release v${receipt.version} failed`);
+  if (settled === 'later') return { laterMs: deps.times.settlePollMs };
   if (settled === 'not_yet') {
     if (waitedMs > deps.times.settleForMs)
       throw notEffective(row, `it is still pending after ${Math.round(waitedMs / 1000)} s`);
@@ -95,6 +113,7 @@ async function takeEffect(deps: DistributeDeps, task: Task, context: TaskContext
       row: {
         ...before,
         holds: 'new',
+        paced_until: null,
         wave_health: before.pinned.healthcheck_endpoint === null ? null : before.wave_health,
       },
       event: 'row_written',

@@ -3,7 +3,7 @@ import type { Handler } from '../run.ts';
 import type { VendorCall } from '../vendors/contract.ts';
 import type { StageDeps } from './deps.ts';
 import { namedTarget, targetOf } from './push.ts';
-import { failRow, noteRow, presentRow } from './row.ts';
+import { failRow, noteRow, pacedRow, patiently, presentRow, proofTimeMs } from './row.ts';
 import { VelvetError } from '../../shared/lib/errors.ts';
 
 export function readBack(deps: StageDeps): Handler {
@@ -22,11 +22,21 @@ export function readBack(deps: StageDeps): Handler {
         signal: context.signal,
         repeat: false,
       };
-      const seen = await namedTarget(row, () =>
-        deps.registry.destination(target.update_method).readBack(call, target, authority, known, row.receipt),
+      const deadline = (row.opened_at ?? 0) + proofTimeMs(deps.times, row, open.phase);
+      const seen = await patiently(deps, deadline, () =>
+        namedTarget(row, () =>
+          deps.registry
+            .destination(target.update_method)
+            .readBack(call, target, authority, known, row.receipt),
+        ),
       );
+      if (seen === 'later') return { laterMs: deps.times.provePollMs };
       const now = deps.clock.now();
-      if (seen.holds === 'old' || seen.holds === 'other') throw overwritten(row.consumer_id, seen.holds);
+      if (seen.holds === 'old' || seen.holds === 'other') {
+        await failRow(deps, task, overwritten(row.consumer_id, seen.holds), seen.holds);
+        context.log.warn('overwritten', { holds: seen.holds });
+        return 'done';
+      }
       if (seen.effect === 'failed')
         throw new VelvetError('write_not_effective', seen.detail, {
           detail: `${row.consumer_id}: ${seen.detail}. Mend it, then retry the row.`,
@@ -35,8 +45,11 @@ export function readBack(deps: StageDeps): Handler {
         await noteRow(deps, task, 'read_back', (before) => ({
           ...before,
           holds: 'new',
-          effective_at: before.effective_at ?? now,
+          // A destination that was written since is as new as this look at it.
+          effective_at: before.effective_version === seen.version ? (before.effective_at ?? now) : now,
+          effective_version: seen.version,
           read_back_at: now,
+          paced_until: null,
           error: null,
         }));
         context.log.info('read back', { detail: seen.detail });
@@ -46,12 +59,15 @@ export function readBack(deps: StageDeps): Handler {
       if (row.error?.detail !== seen.detail) {
         await noteRow(deps, task, 'read_back_awaited', (before) => ({
           ...before,
+          effective_at: null,
+          effective_version: null,
           error: { code: 'consumer_not_restarted', detail: seen.detail },
         }));
       }
       return { laterMs: deps.times.provePollMs };
     },
     failed: (task, error) => failRow(deps, task, error),
+    paced: pacedRow(deps),
   };
 }
 

@@ -1,6 +1,6 @@
 // What the row tasks share: is the row still this task's, and how is its end written.
 import { shortFingerprint } from '../../shared/lib/secret.ts';
-import type { VelvetError } from '../../shared/lib/errors.ts';
+import { isVelvetError, type VelvetError } from '../../shared/lib/errors.ts';
 import type { Task } from '../../shared/rotation/effects.ts';
 import type { Job } from '../../shared/rotation/job.ts';
 import {
@@ -11,7 +11,9 @@ import {
   type Row,
   type RowEvent,
 } from '../../shared/rotation/rows.ts';
+import type { Times } from '../../shared/times.ts';
 import type { RowChange, Speaker } from '../../shared/transition.ts';
+import type { Handler } from '../run.ts';
 import { presentJob, type CoreDeps } from './deps.ts';
 
 export interface OpenRow {
@@ -55,17 +57,52 @@ export async function endRow(
   );
 }
 
-/** Writes to a row that stays in progress. */
+/** Writes to a row that stays in progress. False where it no longer is: then nothing was written, and nothing may be done in its name. */
 export async function noteRow(
   deps: CoreDeps,
   task: Task,
   event: string,
   change: (row: Row) => Row,
   tasks: readonly Task[] = [],
-): Promise<void> {
-  await deps.transitions.settleRow(task, task.consumerId ?? '', rowSpeaker(task), (row, job) =>
-    statusIn(row, job.phase ?? 'distribute') === 'in_progress' ? { row: change(row), event, tasks } : null,
+): Promise<boolean> {
+  const outcome = await deps.transitions.settleRow(
+    task,
+    task.consumerId ?? '',
+    rowSpeaker(task),
+    (row, job) =>
+      statusIn(row, job.phase ?? 'distribute') === 'in_progress' ? { row: change(row), event, tasks } : null,
   );
+  return outcome !== null;
+}
+
+/** A vendor's pause is shown on the row, and does not count against its time. */
+export function pacedRow(deps: CoreDeps): NonNullable<Handler['paced']> {
+  return async (task, waitMs) => {
+    const until = deps.clock.now() + waitMs;
+    await noteRow(deps, task, 'paced', (row) => ({
+      ...row,
+      paced_until: until,
+      opened_at: row.opened_at === null ? null : row.opened_at + waitMs,
+    }));
+  };
+}
+
+/**
+ * A question that is asked again and again until the row's time is up: a bad moment among many answers is no failure. A vendor's
+ * own pause is left to the queue; anything else that may pass by itself is `later` until `deadline` (wall clock, ms).
+ */
+export async function patiently<T>(
+  deps: CoreDeps,
+  deadline: number,
+  asking: () => Promise<T>,
+): Promise<T | 'later'> {
+  try {
+    return await asking();
+  } catch (error) {
+    const passing = isVelvetError(error) && error.retry === 'backoff' && error.code !== 'vendor_rate_limited';
+    if (passing && deps.clock.now() < deadline) return 'later';
+    throw error;
+  }
 }
 
 /** A failed row, with its own code. A write whose answer was lost stays open: until a look says otherwise the row counts as holding it. */
@@ -80,10 +117,18 @@ export async function failRow(
       ...row,
       error: { code: error.code, detail: error.detail },
       holds: holds ?? row.holds,
+      paced_until: null,
+      // Somebody wrote there since: what was seen to run before says nothing about what is written next.
+      ...(holds === 'old' || holds === 'other' ? { effective_at: null, effective_version: null } : {}),
     },
     event: 'row_failed',
     detail: { code: error.code, reason: error.detail },
   }));
+}
+
+/** How long a row may take to be proven, from the first look at it. */
+export function proofTimeMs(times: Times, row: Row, phase: Phase): number {
+  return phase === 'prove' ? times.proveAgainForMs : times.proveForMs + row.pinned.healthcheck_after * 1000;
 }
 
 /** Which value a row was compared with, for the audit trail. */

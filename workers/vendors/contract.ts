@@ -82,6 +82,8 @@ export interface Evidence {
   readonly holds: 'new' | 'old' | 'other' | 'unknown';
   /** Whether everything that runs there runs on what it holds. `unknown` where the destination cannot tell. */
   readonly effect: 'running' | 'not_yet' | 'failed' | 'unknown';
+  /** Which state of the destination was seen; another one means that something was written since. Null where it has none. */
+  readonly version: string | null;
   /** In words, without any value: "release v12 is current; web.1 is still on v11". */
   readonly detail: string;
 }

@@ -25,9 +25,6 @@ set(KEYS[1], a.fields)
 for _, row in ipairs(a.rows) do redis.call('HSET', KEYS[2], row[1], row[3]) end
 append(KEYS[5], KEYS[6], a.wake, a.events)
 post(KEYS[7], a.tasks)
-if a.close_ms > 0 then
-  redis.call('SREM', KEYS[8], a.job_id)
-  redis.call('PEXPIRE', KEYS[9], a.close_ms)
-end
+if a.close_ms > 0 then close(KEYS[8], KEYS[9], a.job_id, a.close_ms) end
 remember(KEYS[1], 'commits', a.commit_id, '')
 return {0}

@@ -29,6 +29,12 @@ local function set(key, fields)
   for field, value in pairs(fields) do redis.call('HSET', key, field, value) end
 end
 
+-- The job is over: the sweeper looks no more, and its idempotency key begins to expire.
+local function close(open, idem, job_id, ms)
+  redis.call('SREM', open, job_id)
+  redis.call('PEXPIRE', idem, ms)
+end
+
 -- The next attempt's fence; the counter belongs to the credential and never restarts.
 local function raise(fence, suffix)
   local counter = string.match(redis.call('GET', fence) or '0-', '^%d+')

@@ -1,14 +1,14 @@
 -- Writes one row if nobody else did since it was read, counts it, and where that closes the phase moves the job.
--- KEYS 1 job  2 rows  3 claim  4 fence  5 events  6 seq  7 outbox
+-- KEYS 1 job  2 rows  3 claim  4 fence  5 events  6 seq  7 outbox  8 open  9 idem
 -- ARGV 1 JSON {job_id, commit_id, consumer_id, version, fence ('' = an operator's), claim, rev, row, delta, events, tasks,
---      fields (of the job, always), closings: outcome -> {fields, events, tasks}, wake}
+--      fields (of the job, always), closings: outcome -> {fields, events, tasks, frees, close_ms}, wake}
 -- Returns {0, outcome} applied, now or before · {-1} no such row · {-2} stale version · {-3} stale fence · {-6} the row moved
 local a = cjson.decode(ARGV[1])
 local stored = redis.call('HGET', KEYS[2], a.consumer_id)
 if not stored then return {-1} end
--- Remembered for each row by itself, so that many rows that end together do not push one another out.
-local commits = 'commits_' .. a.consumer_id
-local outcome = answered(KEYS[1], commits, a.commit_id)
+-- Remembered beside each row, so that many rows that end together do not push one another out. No consumer's id begins with ~.
+local commits = '~' .. a.consumer_id
+local outcome = answered(KEYS[2], commits, a.commit_id)
 if outcome then return {0, outcome} end
 if redis.call('HGET', KEYS[1], 'version') ~= a.version then return {-2} end
 if a.fence ~= '' and redis.call('GET', KEYS[4]) ~= a.fence then return {-3} end
@@ -33,6 +33,8 @@ if closing then
   set(KEYS[1], closing.fields)
   append(KEYS[5], KEYS[6], a.wake, closing.events)
   post(KEYS[7], closing.tasks)
+  if closing.frees then redis.call('DEL', KEYS[3]) end
+  if closing.close_ms > 0 then close(KEYS[8], KEYS[9], a.job_id, closing.close_ms) end
 end
-remember(KEYS[1], commits, a.commit_id, outcome)
+remember(KEYS[2], commits, a.commit_id, outcome)
 return {0, outcome}

@@ -123,13 +123,13 @@ async function effectAt(
   call: VendorCall,
   authority: Secret,
   { place, receipt }: EffectQuestion,
-): Promise<Pick<Evidence, 'effect' | 'detail'>> {
+): Promise<Pick<Evidence, 'effect' | 'version' | 'detail'>> {
   const releases = await newestReleases(api, call, authority, place);
   // Without a receipt the newest release counts: if it failed, the app runs on what an earlier one held.
   const version = receipt === null ? releases[0]?.version : versionOf(receipt);
-  if (version === undefined) return { effect: 'unknown', detail: 'the app has no release' };
+  if (version === undefined) return { effect: 'unknown', version: null, detail: 'the app has no release' };
   const settled = settlement(releases, version);
-  if (settled.state !== 'yes') return { effect: settled.state, detail: settled.detail };
+  if (settled.state !== 'yes') return { effect: settled.state, version: null, detail: settled.detail };
 
   const dynos = await api.list(
     call,
@@ -138,7 +138,7 @@ async function effectAt(
     dynoShape,
   );
   const { effect, detail } = dynoEffect(dynos, version);
-  return { effect, detail: `${settled.detail}; ${detail}` };
+  return { effect, version: String(settled.current), detail: `${settled.detail}; ${detail}` };
 }
 
 async function newestReceipt(

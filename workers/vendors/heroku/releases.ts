@@ -20,6 +20,8 @@ export type Dyno = z.output<typeof dynoShape>;
 
 export interface Settlement {
   readonly state: 'yes' | 'not_yet' | 'failed';
+  /** The release that is current, where the state is `yes`. */
+  readonly current: number | null;
   readonly detail: string;
 }
 
@@ -29,14 +31,19 @@ export interface Settlement {
  */
 export function settlement(releases: readonly Release[], version: number): Settlement {
   const current = releases.find((one) => one.current && one.status === 'succeeded' && one.version >= version);
-  if (current !== undefined) return { state: 'yes', detail: `release v${current.version} is current` };
+  if (current !== undefined)
+    return { state: 'yes', current: current.version, detail: `release v${current.version} is current` };
   const newest = releases[0];
   if (newest === undefined || newest.version < version) {
-    return { state: 'not_yet', detail: `release v${version} is not listed yet` };
+    return { state: 'not_yet', current: null, detail: `release v${version} is not listed yet` };
   }
   const failed = newest.status === 'failed' || newest.status === 'expired';
   const said = newest.status === 'succeeded' ? 'succeeded but is not current' : `is ${newest.status}`;
-  return { state: failed ? 'failed' : 'not_yet', detail: `release v${newest.version} ${said}` };
+  return {
+    state: failed ? 'failed' : 'not_yet',
+    current: null,
+    detail: `release v${newest.version} ${said}`,
+  };
 }
 
 // One-off dynos end by themselves and are restarted by nobody; `release` is the release phase's own.

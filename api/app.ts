@@ -1,20 +1,11 @@
 // buildApp: mounts middleware and routes. No side effects, so that a test calls app.request() and main.ts listens.
-import { OpenAPIHono } from '@hono/zod-openapi';
 import { bodyLimit } from 'hono/body-limit';
 import { requestId } from 'hono/request-id';
 import { secureHeaders } from 'hono/secure-headers';
-import type { Redis } from 'ioredis';
-import type { Clock } from '../shared/lib/clock.ts';
 import { VelvetError } from '../shared/lib/errors.ts';
-import type { Log } from '../shared/lib/log.ts';
-import type { Manifest } from '../shared/manifest/schema.ts';
-import type { Feed } from '../shared/redis/feed.ts';
-import type { JobStore } from '../shared/redis/job-store.ts';
-import type { SystemStore } from '../shared/redis/system-store.ts';
-import type { Times } from '../shared/times.ts';
-import type { Transitions } from '../shared/transition.ts';
-import { authenticate, type AppEnvironment } from './auth.ts';
+import { authenticate } from './auth.ts';
 import { problemAnswer, clipped } from './problem.ts';
+import { newRouter, type ApiDeps, type App } from './router.ts';
 import { adminRoutes } from './routes/admin.ts';
 import { documentRoutes } from './routes/documents.ts';
 import { healthRoutes } from './routes/health.ts';
@@ -22,25 +13,7 @@ import { rotationRoutes } from './routes/rotations.ts';
 import { stageRoutes } from './routes/stage.ts';
 import { streamRoutes } from './routes/stream.ts';
 import { tokenRoutes } from './routes/tokens.ts';
-import { invalid } from './validation.ts';
 
-export interface ApiDeps {
-  readonly env: string;
-  readonly allowVolatileRedis: boolean;
-  readonly manifest: Manifest;
-  readonly redis: Redis;
-  readonly store: JobStore;
-  readonly system: SystemStore;
-  readonly feed: Feed;
-  readonly transitions: Transitions;
-  readonly clock: Clock;
-  readonly times: Times;
-  readonly log: Log;
-  /** Aborted when the process must let go: streams end then. */
-  readonly stopping: AbortSignal;
-}
-
-export type App = OpenAPIHono<AppEnvironment>;
 /** The specification: a larger body is refused before it is read. */
 const BODY_BYTES_MAX = 64 * 1024;
 
@@ -74,13 +47,4 @@ export function buildApp(deps: ApiDeps): App {
   app.route('/', streamRoutes(deps));
   app.route('/', adminRoutes(deps));
   return app;
-}
-
-/** A router whose schema failures are problem documents that name the field. */
-export function newRouter(): App {
-  return new OpenAPIHono<AppEnvironment>({
-    defaultHook: (result) => {
-      if (!result.success) throw invalid(result.error.issues);
-    },
-  });
 }

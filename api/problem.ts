@@ -18,13 +18,13 @@ export function problemAnswer(context: Context, thrown: unknown, log: Log): Resp
   if (row.http === 500) log.error('request failed', requestFields(context), { cause: thrown });
   else log.info('request refused', { ...requestFields(context), ...logfields(error) });
   const body = {
+    ...error.extra,
     type: `${errorPage}#${error.code}`,
     title: row.means,
     status: row.http,
     detail: error.detail,
     code: error.code,
     request_id: requestId,
-    ...error.extra,
   };
   const headers: Record<string, string> = {
     'content-type': 'application/problem+json',
@@ -55,15 +55,6 @@ export function clipped(sent: string): string {
 function known(thrown: unknown): VelvetError {
   if (isVelvetError(thrown)) return thrown;
   if (thrown instanceof HTTPException) return fromHttp(thrown);
-  // Every command of an API connection fails within milliseconds while Redis is away; that is no fault of the caller.
-  if (
-    thrown instanceof Error &&
-    /MaxRetriesPerRequest|Stream isn't writeable|Connection is closed|Command timed out|ECONNREFUSED/.test(
-      thrown.message,
-    )
-  ) {
-    return new VelvetError('store_unavailable', thrown.message, { kind: 'ConnectionError' });
-  }
   return new VelvetError('internal', 'unforeseen');
 }
 

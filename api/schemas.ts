@@ -163,12 +163,12 @@ export const problemSchema = z
   .looseObject({
     type: z.string(),
     title: z.string(),
-    status: z.union([z.int(), z.string()]).openapi({
-      description: "The HTTP status; where a job refuses, the job's status, beside its allowed_actions.",
-    }),
+    status: z.int().openapi({ description: 'The HTTP status.' }),
     detail: z.string(),
     code: z.string(),
     request_id: z.string(),
+    job_status: z.string().optional().openapi({ description: "Where a job refuses: the job's status." }),
+    allowed_actions: z.array(z.string()).optional().openapi({ description: 'And what it takes instead.' }),
   })
   .openapi('Problem');
 

@@ -86,7 +86,9 @@ export function createTransitions(store: JobStore, relay: Relay, clock: Clock): 
         ...change,
         events: [
           ...change.events,
-          ...rows.map((row) => rowEventOf({ job, by, now }, on, { to: decision.to, row })),
+          ...rows.map((row) =>
+            rowEventOf({ job, by, now }, 'row_changed', { to: decision.to, row, detail: { because: on } }),
+          ),
         ],
         rows,
         job,
@@ -185,7 +187,7 @@ async function present(store: JobStore, ref: JobRef, by: Speaker): Promise<Job> 
   if (by.kind === 'operator' && by.version !== undefined && by.version !== job.version) {
     throw new VelvetError('version_moved', 'version moved', {
       detail: `The job is at version ${job.version}, not ${by.version}. Read it again, decide again, and send version ${job.version}.`,
-      extra: { version: job.version, status: job.status, allowed_actions: offeredActions(job) },
+      extra: { version: job.version, job_status: job.status, allowed_actions: offeredActions(job) },
     });
   }
   return job;
@@ -274,7 +276,7 @@ function jobAfter(job: Job, decision: Decision, patch: JobPatch): Job {
 export function refusal(job: Job, on: JobEvent, refused: Refusal): VelvetError {
   const allowed = offeredActions(job);
   const extra = {
-    status: job.status,
+    job_status: job.status,
     allowed_actions: allowed,
     ...(refused.verdict === 'refused' ? { missing: refused.guards } : {}),
   };

@@ -9,7 +9,9 @@ const files = execFileSync('git', ['ls-files', '--cached', '--others', '--exclud
   encoding: 'utf8',
 })
   .split('\n')
-  .filter((file) => /\.(ts|lua|md|yml|json|sh)$/.test(file) || /^bin\//.test(file) || file === 'Procfile');
+  .filter(
+    (file) => /\.(ts|lua|md|yml|json|sh)$/.test(file) || file.startsWith('bin/') || file === 'Procfile',
+  );
 const sources = files.filter((file) => file.endsWith('.ts'));
 const text = new Map(files.map((file) => [file, readFileSync(file, 'utf8')]));
 const product = sources.filter((file) => /^(api|workers|shared)\//.test(file));

@@ -3,7 +3,7 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { isoTime } from '../../shared/lib/clock.ts';
 import { VelvetError } from '../../shared/lib/errors.ts';
 import { flagDefaults, type FlagName, type ServiceToken } from '../../shared/redis/system-store.ts';
-import { newRouter, type ApiDeps, type App } from '../app.ts';
+import { newRouter, type ApiDeps, type App } from '../router.ts';
 import { demand } from '../auth.ts';
 import { clipped } from '../problem.ts';
 import { anyAnswer, flagBody, jsonBody, nameParam, newTokenBody, refused } from '../schemas.ts';

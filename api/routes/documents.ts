@@ -1,6 +1,6 @@
 // What the API says about itself: /openapi.json, from the schemas that validate, and the page that a problem's `type` points at.
 import { readFileSync } from 'node:fs';
-import { newRouter, type App } from '../app.ts';
+import { newRouter, type App } from '../router.ts';
 import { errorPage } from '../problem.ts';
 
 const page = new URL('../../docs/errors.md', import.meta.url);

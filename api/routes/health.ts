@@ -3,7 +3,7 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { VelvetError } from '../../shared/lib/errors.ts';
 import { logfields } from '../../shared/lib/log.ts';
 import { unfitReasons } from '../../shared/redis/connection.ts';
-import { newRouter, type ApiDeps, type App } from '../app.ts';
+import { newRouter, type ApiDeps, type App } from '../router.ts';
 import { anyAnswer } from '../schemas.ts';
 
 /** Whoever asks for it is about to revoke something: a shallow answer would be taken for a deep one. */

@@ -4,10 +4,10 @@ import { streamSSE, type SSEStreamingApi } from 'hono/streaming';
 import { logfields } from '../../shared/lib/log.ts';
 import type { NumberedEvent } from '../../shared/redis/events.ts';
 import { isOver, type Job } from '../../shared/rotation/job.ts';
-import { newRouter, type ApiDeps, type App } from '../app.ts';
+import { newRouter, type ApiDeps, type App } from '../router.ts';
 import { demand, type Caller } from '../auth.ts';
 import { jobParam, refused } from '../schemas.ts';
-import { demandJob, view } from './rotations.ts';
+import { demandJob, view } from '../rotation-lookup.ts';
 
 const PAGE = 200;
 

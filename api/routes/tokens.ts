@@ -3,7 +3,7 @@ import { createRoute, z } from '@hono/zod-openapi';
 import { VelvetError } from '../../shared/lib/errors.ts';
 import { rowsOf } from '../../shared/manifest/load.ts';
 import type { Manifest, Subscriber } from '../../shared/manifest/schema.ts';
-import { newRouter, type ApiDeps, type App } from '../app.ts';
+import { newRouter, type ApiDeps, type App } from '../router.ts';
 import { demand, mayTouch } from '../auth.ts';
 import { clipped } from '../problem.ts';
 import { anyAnswer, nameParam, refused } from '../schemas.ts';

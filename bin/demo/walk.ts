@@ -85,7 +85,7 @@ function stepper({
     const sent = await client.ask('POST', `${path}/stage`, action);
     // The answer to an earlier try may have been lost with the process that gave it; then the job has moved already.
     const moved =
-      sent.status === 409 && sent.body['code'] === 'action_not_allowed' && sent.body['status'] !== from;
+      sent.status === 409 && sent.body['code'] === 'action_not_allowed' && sent.body['job_status'] !== from;
     if (!moved) accepted(sent);
     const end = systemClock.monotonic() + STEP_MS;
     for (let retries = 0; seen.status !== to;) {

@@ -50,7 +50,7 @@ export const errorTable = {
   // The vendor or the vault answered; nothing happened.
   current_token_invalid:  { retry: 'never', http: 502, means: 'old token invalid: the vendor refused the current token.', operator: 'Find out which copy is right before anything else; the runbook\'s Heroku table says how.' },
   current_token_alive:    { retry: 'never', http: 409, means: 'The current token still works.', operator: 'Start an ordinary rotation, without `replaces`.' },
-  not_adopted:            { retry: 'never', http: 409, means: 'Velvet\'s vault holds no value for this credential.', operator: 'Give it the first one: `npx velvet adopt <NAME>`; then retry.' },
+  not_adopted:            { retry: 'never', http: 409, means: 'Velvet\'s vault holds no value for this credential.', operator: 'Abort this job, give the vault the first value with `npx velvet adopt <NAME>`, and start a new rotation.' },
   authority_invalid:      { retry: 'never', http: 502, means: 'The authority with which Velvet calls the vendor was refused, or may not do this.', operator: 'Put a good one in place under the name in `detail`, then retry.' },
   vendor_forbidden:       { retry: 'never', http: 502, means: 'The vendor knows the authority, but does not let it touch this.', operator: 'Give the authority access to what `detail` names, then retry.' },
   vendor_target_missing:  { retry: 'never', http: 502, means: 'The place to write to does not exist.', operator: 'If it was deleted: skip the row and remove it from the manifest. Else mend its name.' },

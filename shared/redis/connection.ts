@@ -2,6 +2,7 @@
 import { Redis } from 'ioredis';
 import type { Times } from '../times.ts';
 import { VelvetError } from '../lib/errors.ts';
+import { guarded } from './refusals.ts';
 
 export interface RedisAddress {
   readonly url: string;
@@ -34,7 +35,10 @@ export function connect(
 
 /** Why this Redis may not be used, each reason with what to do; empty where it may. INFO rather than CONFIG: hosted ones refuse the latter. */
 export async function unfitReasons(redis: Redis): Promise<readonly string[]> {
-  const [memory, persistence] = await Promise.all([redis.info('memory'), redis.info('persistence')]);
+  const [memory, persistence] = await Promise.all([
+    guarded(redis.info('memory')),
+    guarded(redis.info('persistence')),
+  ]);
   const policy = field(memory, 'maxmemory_policy');
   const reasons: string[] = [];
   if (policy !== 'noeviction') {

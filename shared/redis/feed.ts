@@ -2,6 +2,7 @@
 import type { Redis } from 'ioredis';
 import type { AuditEvent, NumberedEvent } from './events.ts';
 import { credentialKeys } from './keys.ts';
+import { guarded } from './refusals.ts';
 
 export interface Feed {
   /** Events with a number above `after`, oldest first, `limit` at most. */
@@ -27,14 +28,10 @@ export function createFeed(redis: Redis, subscriber: Redis): Feed {
 
   return {
     async read(credential, env, after, limit) {
-      const entries = await redis.xrange(
-        credentialKeys(credential, env).events,
-        // Nothing is numbered 0 or less; Redis refuses to be asked for it.
-        `(${Math.max(0, after)}-0`,
-        '+',
-        'COUNT',
-        limit,
-      );
+      // Nothing is numbered 0 or less; Redis refuses to be asked for it.
+      const from = `(${Math.max(0, after)}-0`;
+      const { events } = credentialKeys(credential, env);
+      const entries = await guarded(redis.xrange(events, from, '+', 'COUNT', limit));
       return entries.map(([id, fields]) => ({
         seq: Number(id.split('-')[0]),
         ...(JSON.parse(fields[1] ?? '{}') as AuditEvent),
@@ -44,8 +41,8 @@ export function createFeed(redis: Redis, subscriber: Redis): Feed {
     async bounds(credential, env) {
       const keys = credentialKeys(credential, env);
       const [first, last] = await Promise.all([
-        redis.xrange(keys.events, '-', '+', 'COUNT', 1),
-        redis.get(keys.seq),
+        guarded(redis.xrange(keys.events, '-', '+', 'COUNT', 1)),
+        guarded(redis.get(keys.seq)),
       ]);
       return { oldest: Number(first[0]?.[0].split('-')[0] ?? 0), last: Number(last ?? 0) };
     },

@@ -3,6 +3,7 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { systemKeys } from './keys.ts';
+import { guarded } from './refusals.ts';
 
 export const scopes = ['read', 'rotate', 'revoke', 'admin'] as const;
 export type Scope = (typeof scopes)[number];
@@ -52,7 +53,7 @@ export interface SystemStore {
 
 export function createSystemStore(redis: Redis): SystemStore {
   async function tokens(): Promise<readonly ServiceToken[]> {
-    const records = await redis.hvals(systemKeys.serviceTokens);
+    const records = await guarded(redis.hvals(systemKeys.serviceTokens));
     return records
       .map((json) => tokenSchema.parse(JSON.parse(json)))
       .toSorted((a, b) => a.created_at - b.created_at);
@@ -62,7 +63,7 @@ export function createSystemStore(redis: Redis): SystemStore {
     tokens,
 
     async flags() {
-      const stored = await redis.hgetall(systemKeys.flags);
+      const stored = await guarded(redis.hgetall(systemKeys.flags));
       const entries = Object.entries(flagDefaults).map(([name, on]) => [
         name,
         stored[name] === undefined ? on : stored[name] === '1',
@@ -71,25 +72,25 @@ export function createSystemStore(redis: Redis): SystemStore {
     },
 
     async setFlag(name, on) {
-      await redis.hset(systemKeys.flags, name, on ? '1' : '0');
+      await guarded(redis.hset(systemKeys.flags, name, on ? '1' : '0'));
     },
 
     async createToken(token) {
       const id = randomBytes(6).toString('hex');
       const presented = `vlt_${id}_${randomBytes(32).toString('hex')}`;
       const record = { ...token, id, hash: hashOf(presented) };
-      await redis.hset(systemKeys.serviceTokens, id, JSON.stringify(record));
+      await guarded(redis.hset(systemKeys.serviceTokens, id, JSON.stringify(record)));
       return { token: presented, record };
     },
 
     async deleteToken(id) {
-      return (await redis.hdel(systemKeys.serviceTokens, id)) === 1;
+      return (await guarded(redis.hdel(systemKeys.serviceTokens, id))) === 1;
     },
 
     async findToken(presented, now) {
       const id = /^vlt_([0-9a-f]{12})_[0-9a-f]{64}$/.exec(presented)?.[1];
       if (id === undefined) return null;
-      const json = await redis.hget(systemKeys.serviceTokens, id);
+      const json = await guarded(redis.hget(systemKeys.serviceTokens, id));
       if (json === null) return null;
       const record = tokenSchema.parse(JSON.parse(json));
       const same = timingSafeEqual(Buffer.from(record.hash, 'hex'), Buffer.from(hashOf(presented), 'hex'));
@@ -97,12 +98,14 @@ export function createSystemStore(redis: Redis): SystemStore {
     },
 
     async beat(family, ttlMs) {
-      await redis.set(systemKeys.beat(family), '1', 'PX', ttlMs);
+      await guarded(redis.set(systemKeys.beat(family), '1', 'PX', ttlMs));
     },
 
     async silentFamilies() {
       const beats = await Promise.all(
-        workerFamilies.map(async (family) => [family, await redis.exists(systemKeys.beat(family))] as const),
+        workerFamilies.map(
+          async (family) => [family, await guarded(redis.exists(systemKeys.beat(family)))] as const,
+        ),
       );
       return beats.filter(([, alive]) => alive === 0).map(([family]) => family);
     },
@@ -110,16 +113,16 @@ export function createSystemStore(redis: Redis): SystemStore {
     async setUnavailable(reasons) {
       const replacing = redis.multi().del(systemKeys.unavailable);
       if (Object.keys(reasons).length > 0) replacing.hset(systemKeys.unavailable, reasons);
-      await replacing.exec();
+      await guarded(replacing.exec());
     },
 
-    unavailable: () => redis.hgetall(systemKeys.unavailable),
+    unavailable: () => guarded(redis.hgetall(systemKeys.unavailable)),
 
-    epoch: () => redis.get(systemKeys.epoch),
+    epoch: () => guarded(redis.get(systemKeys.epoch)),
 
     async demandEpoch() {
-      await redis.set(systemKeys.epoch, randomBytes(4).toString('hex'), 'NX');
-      return (await redis.get(systemKeys.epoch)) ?? '';
+      await guarded(redis.set(systemKeys.epoch, randomBytes(4).toString('hex'), 'NX'));
+      return (await guarded(redis.get(systemKeys.epoch))) ?? '';
     },
   };
 }

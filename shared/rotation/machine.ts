@@ -42,7 +42,7 @@ const guardTable = {
   aRowNeedsAPerson:  { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.tally.manual > 0 },
   aRowCouldReopen:   { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.tally.failed > 0 || job.tally.ok > job.tally.proven },
   promoting:         { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.promoting },
-  everyProofStands:  { about: 'outcome', code: 'invariant_broken',       holds: ({ tally: t }) => t.open === 0 && t.pending === 0 && t.failed === 0 && t.proven > 0 },
+  everyProofStands:  { about: 'job',     code: 'rows_open',              holds: ({ tally: t }) => t.open === 0 && t.pending === 0 && t.failed === 0 && t.proven > 0 },
   aRowFailed:        { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.tally.failed > 0 },
   forceRevokeJob:    { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.forceRevoke },
   notPromoting:      { about: 'job',     code: 'action_not_allowed',     holds: (job) => !job.promoting },

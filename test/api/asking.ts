@@ -52,7 +52,7 @@ export async function isProblem(world: World, answer: Answer, expected: Expected
   expect(headers.get('x-request-id')).toMatch(/^[\w-]{8,}$/);
   expect(body['request_id']).toBe(headers.get('x-request-id'));
   expect(headers.get('x-velvet-env')).toBe(ENV);
-  expect(body['title']).toBe(errorTable[expected.code].means);
+  expect([body['status'], body['title']]).toEqual([expected.http, errorTable[expected.code].means]);
   expect(errorTable[expected.code].http).toBe(expected.http);
   expect(body).toMatchObject(expected.extra ?? {});
   const [page, anchor] = String(body['type']).split('#');
@@ -111,6 +111,11 @@ export async function note(world: World, jobId: string, says: string): Promise<v
   const common = { at: '2026-01-01T00:00:00.000Z', env: ENV, credential: CREDENTIAL, operator_id: 'ada' };
   const event = { ...common, job_id: jobId, from_state: 'init', to_state: 'init', event: says, detail: {} };
   await world.redis.xadd(keys.events, `${await world.redis.incr(keys.seq)}-0`, 'row', JSON.stringify(event));
+}
+
+/** The last event of this name in the audit trail that is about the whole job. */
+export async function lastEvent(world: World, event: string): Promise<Record<string, unknown> | undefined> {
+  return (await audit(world)).findLast((one) => one['event'] === event && one['consumer_id'] === undefined);
 }
 
 /** The events of the credential's audit trail, oldest first. */

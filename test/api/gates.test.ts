@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildWorld, CREDENTIAL, type World, type WorldOptions } from '../harness.ts';
 import { startRedis, type RedisServer } from '../redis-server.ts';
-import { audit, creation, paths, place, refused, setRow, toVerified } from './asking.ts';
+import { creation, lastEvent, paths, place, refused, setRow, toVerified } from './asking.ts';
 
 let redis: RedisServer;
 beforeAll(async () => {
@@ -46,7 +46,7 @@ describe('proceed_revoke', () => {
     code: 'ticket_required',
     detail:
       'This gate needs a ticket. Open a ticket and send its id as `ticket_id`, e.g. `ROT-2026-HK_PLATFORM_FULL`.',
-    extra: { status: 'validated', missing: ['ticketGiven'] },
+    extra: { job_status: 'validated', missing: ['ticketGiven'] },
   } as const;
 
   test.each([[{}], [{ ticket_id: '' }], [{ ticket_id: ' \t\n' }]])('422 %j is no ticket', async (given) => {
@@ -60,8 +60,7 @@ describe('proceed_revoke', () => {
     const jobId = await atRevokeGate(world);
     const answer = await world.stage(jobId, { action: 'proceed_revoke', ticket_id: '  INC 7 ' });
     expect(answer.body).toMatchObject({ status: 'revoking', ticket_id: 'INC 7' });
-    expect((await audit(world)).at(-1)).toMatchObject({
-      event: 'proceed_revoke',
+    expect(await lastEvent(world, 'proceed_revoke')).toMatchObject({
       detail: { ticket_id: 'INC 7' },
     });
   });
@@ -123,7 +122,7 @@ describe('proceed_revoke', () => {
       { consumer_id: api, proof: 'by_hand', status: 'succeeded' },
       { consumer_id: console_, proof: 'possession', status: 'succeeded' },
     ];
-    expect((await audit(world)).at(-1)).toMatchObject({ detail: { evidence } });
+    expect(await lastEvent(world, 'proceed_revoke')).toMatchObject({ detail: { evidence } });
     // What Velvet proved is proven again; a person's word stands.
     const { consumers } = await world.job(jobId);
     expect(consumers.map((row) => [row['consumer_id'], row['validate_status'], row['proof']])).toEqual([

@@ -2,7 +2,7 @@
 import { serve } from '@hono/node-server';
 import type { AddressInfo } from 'node:net';
 import type { Server } from 'node:http';
-import type { App } from '../../api/app.ts';
+import type { App } from '../../api/router.ts';
 
 export interface Listening extends AsyncDisposable {
   readonly url: string;

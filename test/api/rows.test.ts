@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildWorld, type World, type WorldOptions } from '../harness.ts';
 import { startRedis, type RedisServer } from '../redis-server.ts';
-import { audit, place, refused, setRow } from './asking.ts';
+import { audit, lastEvent, place, refused, setRow } from './asking.ts';
 
 let redis: RedisServer;
 beforeAll(async () => {
@@ -53,7 +53,7 @@ describe('retry', () => {
       code: 'nothing_to_retry',
       detail:
         'No failed row matches. Leave `consumer_ids` out to retry every failed row, or name rows that are `failed`.',
-      extra: { status: 'validate_partial' },
+      extra: { job_status: 'validate_partial' },
     });
   });
 
@@ -64,7 +64,7 @@ describe('retry', () => {
     expect([answer.status, answer.body.status]).toEqual([202, 'validating']);
     const { consumers } = await world.job(jobId);
     expect(consumers.map((row) => row['validate_status'])).toEqual(['pending', 'succeeded']);
-    expect((await audit(world)).at(-1)).toMatchObject({ event: 'retry', detail: { consumer_ids: [api] } });
+    expect(await lastEvent(world, 'retry')).toMatchObject({ detail: { consumer_ids: [api] } });
   });
 });
 
@@ -106,7 +106,7 @@ describe('confirm_consumer and skip_consumer', () => {
       code: 'row_not_open',
       detail:
         'This row waits for nobody. Read the job: only rows that are `failed` or `manual_required` can be confirmed or skipped.',
-      extra: { status: 'validate_partial' },
+      extra: { job_status: 'validate_partial' },
     });
   });
 

@@ -1,5 +1,5 @@
 // Reads an event stream as a browser does: block by block, remembering the last id; comments are kept apart.
-import type { App } from '../../api/app.ts';
+import type { App } from '../../api/router.ts';
 
 export interface StreamEvent {
   readonly event: string;

@@ -73,7 +73,7 @@ describe('an action that the status does not take', () => {
         http: 409,
         code: 'action_not_allowed',
         detail: `A job in status ${status} does not take '${action}'; ${options}.`,
-        extra: { status, allowed_actions: offered },
+        extra: { job_status: status, allowed_actions: offered },
       });
     }
   });
@@ -90,7 +90,7 @@ describe('an action that the status does not take', () => {
       http: 409,
       code: 'action_not_allowed',
       detail: `This release does not carry out '${action}' yet; open now: verify, abort.`,
-      extra: { status: 'init', allowed_actions: ['verify', 'abort'] },
+      extra: { job_status: 'init', allowed_actions: ['verify', 'abort'] },
     });
     const reader = await world.token(['read']);
     await refused(world, () => world.stage(jobId, { action }, reader), {
@@ -117,7 +117,7 @@ describe('two operators, two jobs', () => {
       http: 409,
       code: 'version_moved',
       detail: 'The job is at version 2, not 1. Read it again, decide again, and send version 2.',
-      extra: { version: 2, status: 'verifying', allowed_actions: ['abort'] },
+      extra: { version: 2, job_status: 'verifying', allowed_actions: ['abort'] },
     });
     const ahead = { action: 'abort', version: 99 };
     await refused(world, () => world.stage(jobId, ahead), {

@@ -1,5 +1,6 @@
 // GET …/stream with Last-Event-ID: nothing is missing and nothing comes twice, wherever it was cut; where that cannot be told, the whole job comes first.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { buildApp } from '../../api/app.ts';
 import { credentialKeys, systemKeys } from '../../shared/redis/keys.ts';
 import { buildWorld, CREDENTIAL, ENV, type World, type WorldOptions } from '../harness.ts';
 import { startRedis, type RedisServer } from '../redis-server.ts';
@@ -120,6 +121,34 @@ describe('while events keep coming', () => {
     });
   });
 
+  test.each([
+    ['moves the job on', 'verify', ['created', 'verify']],
+    ['ends the job', 'abort', ['created', 'abort', 'done']],
+  ])(
+    'what %s after a page was read and before it was sent is neither lost nor late',
+    async (_, action, said) => {
+      await using world = await idle(noHeartbeat);
+      const jobId = await world.create();
+      let acted = false;
+      const read: World['feed']['read'] = async (...args) => {
+        const events = await world.feed.read(...args);
+        if (!acted) {
+          acted = true;
+          await world.stage(jobId, { action });
+          // The wake that tells of it has been heard when a later one is.
+          await heardOf(world, () => note(world, 'another-job', 'later'));
+        }
+        return events;
+      };
+      const app = buildApp({ ...world.deps, feed: { ...world.feed, read } });
+      await using following = await follow(app, paths.stream(jobId), { token: world.operator });
+      for (const event of said) {
+        const next = await following.next(2_000);
+        expect(next?.event === 'done' ? 'done' : next?.data['event']).toBe(event);
+      }
+    },
+  );
+
   test('a backlog of several pages comes whole', async () => {
     await using world = await idle(noHeartbeat);
     const [a, b] = [await world.create(), await world.create()];
@@ -134,6 +163,16 @@ describe('while events keep coming', () => {
       expect((await other.next())?.id).toBe(`${await world.system.epoch()}.${seq}`);
   });
 });
+
+/** Acts, and waits until the feed has called those who follow. */
+async function heardOf(world: World, act: () => Promise<unknown>): Promise<void> {
+  const heard = Promise.withResolvers<void>();
+  const leave = await world.feed.follow(CREDENTIAL, ENV, heard.resolve);
+  await act();
+  await world.redis.publish(credentialKeys(CREDENTIAL, ENV).wake, '0');
+  await heard.promise;
+  leave();
+}
 
 describe('a resume that cannot be', () => {
   async function resets(world: World, jobId: string, id: string): Promise<void> {

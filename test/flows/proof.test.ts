@@ -1,6 +1,6 @@
 // What counts as proof, and what never may: consumers whose answers are true, and some whose appearance lies.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { buildWorld, type WorldOptions } from '../harness.ts';
+import { buildWorld, CREDENTIAL, ENV, type WorldOptions } from '../harness.ts';
 import { startRedis, type RedisServer } from '../redis-server.ts';
 
 let redis: RedisServer;
@@ -36,10 +36,9 @@ test('a consumer that answers no challenge is proven by its dynos and a success 
     validate_status: 'succeeded',
   });
   // The success that counts was asked for a second after every dyno was first seen on the new release.
-  const events = await world.feed.read('HK_PLATFORM_FULL', 'development', 0, 1_000);
-  const seen = events.find((event) => event.event === 'read_back');
+  const [stored] = await world.store.rows({ credential: CREDENTIAL, env: ENV, jobId });
   const probed = (row(gate, 'quiet-app')['probe'] as { at: string }).at;
-  expect(Date.parse(probed) - Date.parse(seen?.at ?? '')).toBeGreaterThanOrEqual(1_000);
+  expect(Date.parse(probed) - (stored?.effective_at ?? 0)).toBeGreaterThanOrEqual(1_000);
 });
 
 test('one that never restarts and answers 200 on the old value is not validated: its dynos show the older release', async () => {

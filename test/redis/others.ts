@@ -15,7 +15,8 @@ async function moveJob(world: StoreWorld, n: number): Promise<void> {
   const { redis } = world;
   await redis.set(keys.claim, 'job-1');
   const version = await redis.hget(keys.job('job-1'), 'version');
-  const rows = await redis.hgetall(keys.rows('job-1'));
+  const fields = Object.entries(await redis.hgetall(keys.rows('job-1')));
+  const rows = Object.fromEntries(fields.filter(([field]) => !field.startsWith('~')));
   const next = String(Number(version) + 1);
   const revOf = (id: string) => (JSON.parse(rows[id] ?? '{}') as { rev: number }).rev;
   const written = (id: string, times: number) =>

@@ -34,6 +34,8 @@ export const scriptKeys: Readonly<Record<ScriptName, readonly string[]>> = {
     keys.events,
     keys.seq,
     keys.outbox,
+    keys.open,
+    keys.idem('idem-job-1'),
   ],
   beginStep: [keys.job('job-1'), keys.claim, keys.fence],
   openLease: [keys.job('job-1'), keys.claim, keys.fence],
@@ -109,6 +111,8 @@ export function closingsByName(): Arg {
     fields: { status: outcome },
     events: said(`closed_${outcome}`),
     tasks: [[`task-${outcome}`, '{}']],
+    frees: false,
+    close_ms: 0,
   });
   return Object.fromEntries(['all', 'wave', 'some', 'none'].map((outcome) => [outcome, closing(outcome)]));
 }

@@ -1,5 +1,7 @@
 // notify: tells the operator who moved the job last, or the operators' channel. At least once; a receipt keeps a repeat from being sent.
+import { isoTime } from '../../shared/lib/clock.ts';
 import { leaseFrom } from '../../shared/lib/lease.ts';
+import { systemOperator } from '../../shared/redis/events.ts';
 import type { Handler } from '../run.ts';
 import type { CoreDeps } from '../stages/deps.ts';
 import type { VendorCall } from '../vendors/contract.ts';
@@ -16,7 +18,7 @@ export function notify(deps: NotifierDeps): Handler {
   return {
     async run(task, context) {
       const job = await deps.store.load(task);
-      const text = job === null ? null : messageFor(job, deps.publicUrl);
+      const text = job === null ? null : messageFor(job, await deps.store.rows(job), deps.publicUrl);
       if (job === null || text === null) return 'done';
       const receipt = `notify_${job.status}`;
       if (await deps.store.hasReceipt(job, receipt)) return 'done';
@@ -35,7 +37,18 @@ export function notify(deps: NotifierDeps): Handler {
       return 'done';
     },
 
-    // The job does not depend on its message. That nobody was told is in the log, with the reason.
-    failed: () => Promise.resolve(),
+    // The job does not depend on its message; that nobody was told is on record, with the reason.
+    failed: (task, error) =>
+      deps.claims.record(task.credential, task.env, {
+        at: isoTime(deps.clock.now()),
+        env: task.env,
+        job_id: task.jobId,
+        credential: task.credential,
+        operator_id: systemOperator,
+        from_state: null,
+        to_state: null,
+        event: 'notice_lost',
+        detail: { code: error.code, reason: error.detail },
+      }),
   };
 }

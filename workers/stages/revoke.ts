@@ -27,7 +27,11 @@ export function revoke(deps: StageDeps): Handler {
       if (waitMs > 0) return { laterMs: waitMs };
       const authority = await deps.authorities.read(job.authority);
       const issuer = issuerOf(deps, job);
-      await namingAuthority(job, () => issuer.verify(readCall(job, fence, context), null, authority));
+      const { mayMint, mayMintReason } = await namingAuthority(job, () =>
+        issuer.verify(readCall(job, fence, context), null, authority),
+      );
+      // Whoever may not mint may not revoke. Known before the promotion, it leaves the way back open.
+      if (!mayMint) throw mayNotRevoke(job, mayMintReason);
       await promote(deps, task, job, context);
       const handle = job.oldAuthId;
       if (handle === null || issuer.capabilities.revoke === 'operator') throw byHand(job);
@@ -152,6 +156,11 @@ function identity(deps: StageDeps, job: Job): Record<string, string | null> {
     new_auth_id: job.newAuthId,
     vault_ref: job.vaultRef ?? deps.vault.ref(slots.current(job.credential)),
   };
+}
+
+function mayNotRevoke(job: Job, reason: string | null): VelvetError {
+  const detail = `The authority ${job.authority} may not revoke: ${reason ?? 'the vendor does not say why'}. Put a good one in place under that name, then retry.`;
+  return new VelvetError('authority_invalid', 'authority may not revoke', { detail });
 }
 
 function byHand(job: Job): VelvetError {

@@ -1,5 +1,4 @@
--- What the scripts below share. Prepended to each of them; has no KEYS or ARGV of its own.
-
+-- What the scripts share: prepended to each of them; has no KEYS or ARGV of its own.
 -- What was answered to a call of this id before, or nil where it is new: a repeat is answered the same and does nothing.
 local function answered(key, field, id)
   local calls = redis.call('HGET', key, field) or ''
@@ -25,15 +24,10 @@ local function post(outbox, tasks)
   for _, task in ipairs(tasks) do redis.call('HSET', outbox, task[1], task[2]) end
 end
 
-local function set(key, fields)
-  for field, value in pairs(fields) do redis.call('HSET', key, field, value) end
-end
+local function set(key, fields) for field, value in pairs(fields) do redis.call('HSET', key, field, value) end end
 
 -- The job is over: the sweeper looks no more, and its idempotency key begins to expire.
-local function close(open, idem, job_id, ms)
-  redis.call('SREM', open, job_id)
-  redis.call('PEXPIRE', idem, ms)
-end
+local function close(open, idem, id, ms) redis.call('SREM', open, id) redis.call('PEXPIRE', idem, ms) end
 
 -- The next attempt's fence; the counter belongs to the credential and never restarts.
 local function raise(fence, suffix)

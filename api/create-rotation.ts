@@ -1,0 +1,127 @@
+// Creating a rotation: what may keep it from being created, in order, and the first record of it.
+import { createHash, randomUUID } from 'node:crypto';
+import type { z } from '@hono/zod-openapi';
+import { isoTime } from '../shared/lib/clock.ts';
+import { VelvetError } from '../shared/lib/errors.ts';
+import { manualProcedure } from '../shared/manifest/by-hand.ts';
+import { activeCredential, activeRows } from '../shared/manifest/load.ts';
+import type { ActiveCredential } from '../shared/manifest/schema.ts';
+import { bootstrapNames } from '../shared/manifest/vendors.ts';
+import type { OpenRequest } from '../shared/redis/job-writes.ts';
+import { idempotencyHash } from '../shared/redis/keys.ts';
+import type { Job } from '../shared/rotation/job.ts';
+import { newRow, tally } from '../shared/rotation/rows.ts';
+import { actorOf, type Caller } from './auth.ts';
+import { demandFlag, demandJob } from './rotation-lookup.ts';
+import type { ApiDeps } from './router.ts';
+import { healthOf } from './routes/health.ts';
+import { registeredRows } from './routes/tokens.ts';
+import type { createBody } from './schemas.ts';
+
+type CreateBody = z.infer<typeof createBody>;
+
+interface Asked {
+  readonly name: string;
+  readonly body: CreateBody;
+  readonly caller: Caller;
+  readonly credential: ActiveCredential;
+  readonly idem: OpenRequest['idem'];
+}
+
+export async function createRotation(
+  deps: ApiDeps,
+  name: string,
+  body: CreateBody,
+  caller: Caller,
+): Promise<Job> {
+  const ref = { credential: name, env: deps.env };
+  const byHand = () => ({ extra: { manual_procedure: manualProcedure(deps.manifest, name, deps.env) } });
+  if (bootstrapNames.has(name))
+    throw new VelvetError('bootstrap_credential', `${name} is a bootstrap credential`, byHand());
+  registeredRows(deps.manifest, name, deps.env);
+  const idem = { hash: idempotencyHash(caller.owner, body.idempotency_key), bodyHash: bodyHash(body) };
+  const known = await deps.store.byKey(ref, idem);
+  if (known !== null) return demandJob(deps, name, known);
+
+  const credential = activeCredential(deps.manifest, name);
+  if (credential === null || activeRows(deps.manifest, name, deps.env).length === 0)
+    throw new VelvetError('credential_inactive', `${name} is inactive`, byHand());
+  await demandFlag(deps, name);
+  const health = await healthOf(deps);
+  if (health.status !== 'ok') {
+    throw new VelvetError('degraded', 'fleet degraded', {
+      detail: `Nothing new is started while the fleet is degraded: ${(health.failing ?? []).join('; ')}.`,
+      extra: { failing: health.failing },
+    });
+  }
+  const why = health.warnings?.[name];
+  if (why !== undefined)
+    throw new VelvetError('credential_unavailable', `${name} is unavailable`, { detail: why });
+
+  const opened = await deps.store.open(firstRecord(deps, { name, body, caller, credential, idem }));
+  // Of requests that came at the same moment one created it.
+  deps.log.info(opened.existed ? 'rotation asked for again' : 'rotation created', {
+    job_id: opened.jobId,
+    credential: name,
+    operator_id: caller.owner,
+  });
+  return demandJob(deps, name, opened.jobId);
+}
+
+/** The first record of a job: what is pinned from the manifest, who asked, and the first event. */
+function firstRecord(deps: ApiDeps, { name, body, caller, credential, idem }: Asked): OpenRequest {
+  const now = deps.clock.now();
+  const jobId = randomUUID();
+  const actor = actorOf(caller);
+  const rows = activeRows(deps.manifest, name, deps.env);
+  const jobRows = rows.map((row) => newRow(row, now));
+  const registered = registeredRows(deps.manifest, name, deps.env);
+  const inactive = registered.filter((row) => !row.active).map((row) => row.consumer_id);
+  return {
+    ref: { credential: name, env: deps.env, jobId },
+    fields: {
+      flow_type: body.flow_type,
+      status: 'init',
+      status_since: now,
+      status_version: 1,
+      created_at: now,
+      updated_at: now,
+      created_by: actor.operatorId,
+      moved_by: actor.operatorId,
+      moved_by_slack: actor.slackUserId,
+      force_revoke: body.force_revoke,
+      ticket_id: body.ticket_id ?? null,
+      issuer: credential.issuer,
+      authority: credential.issuer_auth_token_name,
+      two_person: credential.two_person,
+      inactive,
+    },
+    rows: jobRows,
+    tally: tally(jobRows, 'distribute'),
+    event: {
+      at: isoTime(now),
+      env: deps.env,
+      job_id: jobId,
+      credential: name,
+      operator_id: actor.operatorId,
+      from_state: null,
+      to_state: 'init',
+      event: 'created',
+      detail: {
+        flow_type: body.flow_type,
+        consumers: rows.map((row) => row.consumer_id),
+        inactive,
+        ticket_id: body.ticket_id ?? null,
+        reason: body.reason ?? null,
+      },
+    },
+    idem,
+    now,
+  };
+}
+
+/** The same request has the same hash, whatever the order of its fields. */
+function bodyHash(body: CreateBody): string {
+  const sorted = Object.entries(body).toSorted(([a], [b]) => a.localeCompare(b));
+  return createHash('sha256').update(JSON.stringify(sorted)).digest('hex').slice(0, 40);
+}

@@ -1,0 +1,33 @@
+// What several routes ask before they act on a rotation: is there such a job, what is it, may anything new be started?
+import { VelvetError } from '../shared/lib/errors.ts';
+import { manualProcedure } from '../shared/manifest/by-hand.ts';
+import type { Job } from '../shared/rotation/job.ts';
+import type { Caller } from './auth.ts';
+import { clipped } from './problem.ts';
+import { rotationView } from './rotation-view.ts';
+import type { ApiDeps } from './router.ts';
+
+export async function view(deps: ApiDeps, job: Job, caller: Caller): Promise<Record<string, unknown>> {
+  return rotationView(job, await deps.store.rows(job), caller, deps.clock.now(), deps.times.stuckAfterMs);
+}
+
+/** Throws `not_found` for a job that this credential does not have. */
+export async function demandJob(deps: ApiDeps, name: string, jobId: string): Promise<Job> {
+  const job =
+    /^[A-Za-z0-9-]{1,64}$/.test(jobId) && /^[A-Za-z0-9_.-]{1,120}$/.test(name)
+      ? await deps.store.load({ credential: name, env: deps.env, jobId })
+      : null;
+  if (job !== null) return job;
+  throw new VelvetError('not_found', 'no such job', {
+    detail: `${clipped(name)} has no job '${clipped(jobId)}' in ${deps.env}. \`GET /tokens/${clipped(name)}/rotations\` lists them.`,
+  });
+}
+
+/** 503 where the flag is off; what runs goes on. */
+export async function demandFlag(deps: ApiDeps, name: string): Promise<void> {
+  const flags = await deps.system.flags();
+  if (!flags.velvet_v2_rotation)
+    throw new VelvetError('rotation_disabled', 'flag off', {
+      extra: { manual_procedure: manualProcedure(deps.manifest, name, deps.env) },
+    });
+}

@@ -1,0 +1,39 @@
+// What every route file begins with: the dependencies that it is given, and a router whose refusals are problem documents.
+import { OpenAPIHono } from '@hono/zod-openapi';
+import type { Redis } from 'ioredis';
+import type { Clock } from '../shared/lib/clock.ts';
+import type { Log } from '../shared/lib/log.ts';
+import type { Manifest } from '../shared/manifest/schema.ts';
+import type { Feed } from '../shared/redis/feed.ts';
+import type { JobStore } from '../shared/redis/job-store.ts';
+import type { SystemStore } from '../shared/redis/system-store.ts';
+import type { Times } from '../shared/times.ts';
+import type { Transitions } from '../shared/transition.ts';
+import type { AppEnvironment } from './auth.ts';
+import { invalid } from './validation.ts';
+
+export interface ApiDeps {
+  readonly env: string;
+  readonly allowVolatileRedis: boolean;
+  readonly manifest: Manifest;
+  readonly redis: Redis;
+  readonly store: JobStore;
+  readonly system: SystemStore;
+  readonly feed: Feed;
+  readonly transitions: Transitions;
+  readonly clock: Clock;
+  readonly times: Times;
+  readonly log: Log;
+  /** Aborted when the process must let go: streams end then. */
+  readonly stopping: AbortSignal;
+}
+
+export type App = OpenAPIHono<AppEnvironment>;
+/** A router whose schema failures are problem documents that name the field. */
+export function newRouter(): App {
+  return new OpenAPIHono<AppEnvironment>({
+    defaultHook: (result) => {
+      if (!result.success) throw invalid(result.error.issues);
+    },
+  });
+}

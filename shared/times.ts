@@ -29,6 +29,7 @@ export interface Times {
   readonly idempotencyKeepMs: number;
   readonly drainMs: number;
   readonly closeMs: number;
+  readonly askingMs: number;
   readonly redisRetryMaxMs: number;
 }
 
@@ -86,6 +87,8 @@ export const times: Times = {
   /** SIGTERM to SIGKILL is 30 s on Heroku: 15 s for running tasks to end by themselves, 8 s for the aborted ones to let go. */
   drainMs: 15_000,
   closeMs: 8_000,
+  /** A command of the API takes about a millisecond; a caller who hears nothing for 3 s is better told. */
+  askingMs: 3_000,
   /** Longest pause between two attempts to reach Redis again. */
   redisRetryMaxMs: 2_000,
 };

@@ -84,6 +84,8 @@ export interface WorldOptions {
   };
   readonly adopt?: boolean;
   readonly healthcheckAfter?: number;
+  /** How long a release of the simulated Heroku takes. */
+  readonly releaseMs?: number;
 }
 
 export const CREDENTIAL = 'HK_PLATFORM_FULL';
@@ -332,7 +334,7 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
 }
 
 async function startOutside(options: WorldOptions) {
-  const heroku = await startHeroku({ bootMs: 20, releaseMs: 20 });
+  const heroku = await startHeroku({ bootMs: 20, releaseMs: options.releaseMs ?? 20 });
   const account = heroku.createAccount();
   const bootstrap = account.authorize({ description: 'velvet bootstrap', scope: ['global'] });
   const first = account.authorize({ description: 'made by hand', scope: ['global'] });

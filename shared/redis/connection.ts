@@ -25,6 +25,8 @@ export function connect(
   const redis = new Redis(address.url, {
     maxRetriesPerRequest: kind === 'asking' ? 1 : null,
     enableOfflineQueue: kind === 'working',
+    // One that is connected and does not answer must not hold a caller, who waits behind a router that gives up.
+    ...(kind === 'asking' ? { commandTimeout: times.askingMs } : {}),
     retryStrategy: (attempt) => Math.min(50 * 2 ** Math.min(attempt, 10), times.redisRetryMaxMs),
     ...(address.url.startsWith('rediss:') ? { tls: { rejectUnauthorized: address.rejectUnauthorized } } : {}),
   });

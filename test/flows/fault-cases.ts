@@ -62,6 +62,8 @@ export interface VendorCallCase {
   /** What must go wrong once before, so that the call is made at all. */
   readonly before?: Omit<Fault, 'times'>;
   readonly parks: Status;
+  /** Asked again and again until the row's time is up: what may pass by itself is met as often as there is time. */
+  readonly polled?: true;
   /** Even a refusal that is not repeated by itself is met by a second look here. */
   readonly looksAgain?: true;
   /** Where the call's meaning gives the fault another one, and why. */
@@ -108,17 +110,17 @@ export const vendorCalls: readonly VendorCallCase[] = [
   { name: 'distribute: look before repeating',    kind: 'read',   on: 'GET /apps/:app/config-vars', from: 'verified', where: atTarget, before: lostPatch, parks: 'distribute_partial' },
   // The write was answered, so whatever hides its release counts as a lost answer first, and is met again by the look that follows.
   { name: 'distribute: the release of the write', kind: 'read',   on: 'GET /apps/:app/releases', from: 'verified', where: atTarget, parks: 'distribute_partial', looksAgain: true, except: { [TOO_LONG]: 'vendor_no_answer' } },
-  { name: 'distribute: whether it took effect',   kind: 'read',   on: 'GET /apps/:app/releases', from: 'verified', where: atTarget, skip: 1, parks: 'distribute_partial' },
+  { name: 'distribute: whether it took effect',   kind: 'read',   on: 'GET /apps/:app/releases', from: 'verified', where: atTarget, skip: 1, parks: 'distribute_partial', polled: true },
   { name: 'validate: the health endpoint',        kind: 'health', on: 'GET /healthz/heroku', from: 'verified', parks: 'validate_partial' },
-  { name: 'validate: read the value back',        kind: 'read',   on: 'GET /apps/:app/config-vars', from: 'verified', where: atTargetOnceProbed, parks: 'validate_partial' },
-  { name: 'validate: read the release back',      kind: 'read',   on: 'GET /apps/:app/releases', from: 'verified', where: atTargetOnceProbed, parks: 'validate_partial' },
-  { name: 'validate: read the dynos back',        kind: 'read',   on: 'GET /apps/:app/dynos', from: 'verified', where: atTarget, parks: 'validate_partial' },
+  { name: 'validate: read the value back',        kind: 'read',   on: 'GET /apps/:app/config-vars', from: 'verified', where: atTargetOnceProbed, parks: 'validate_partial', polled: true },
+  { name: 'validate: read the release back',      kind: 'read',   on: 'GET /apps/:app/releases', from: 'verified', where: atTargetOnceProbed, parks: 'validate_partial', polled: true },
+  { name: 'validate: read the dynos back',        kind: 'read',   on: 'GET /apps/:app/dynos', from: 'verified', where: atTarget, parks: 'validate_partial', polled: true },
   { name: 'prove again: the health endpoint',     kind: 'health', on: 'GET /healthz/heroku', from: 'validated', parks: 'validate_partial' },
-  { name: 'prove again: read the value back',     kind: 'read',   on: 'GET /apps/:app/config-vars', from: 'validated', where: atTarget, parks: 'validate_partial' },
-  { name: 'prove again: read the release back',   kind: 'read',   on: 'GET /apps/:app/releases', from: 'validated', where: atTarget, parks: 'validate_partial' },
-  { name: 'prove again: read the dynos back',     kind: 'read',   on: 'GET /apps/:app/dynos', from: 'validated', where: atTarget, parks: 'validate_partial' },
-  // 403: what may not be listed may still be revoked; the DELETE itself has the last word.
-  { name: 'revoke: the authority',                kind: 'read',   on: 'GET /oauth/authorizations', from: 'validated', parks: 'revoke_failed', except: { 403: 'passes' } },
+  { name: 'prove again: read the value back',     kind: 'read',   on: 'GET /apps/:app/config-vars', from: 'validated', where: atTarget, parks: 'validate_partial', polled: true },
+  { name: 'prove again: read the release back',   kind: 'read',   on: 'GET /apps/:app/releases', from: 'validated', where: atTarget, parks: 'validate_partial', polled: true },
+  { name: 'prove again: read the dynos back',     kind: 'read',   on: 'GET /apps/:app/dynos', from: 'validated', where: atTarget, parks: 'validate_partial', polled: true },
+  // 403: an authority that may not list may not revoke, and nothing is promoted on its word.
+  { name: 'revoke: the authority',                kind: 'read',   on: 'GET /oauth/authorizations', from: 'validated', parks: 'revoke_failed', except: { 403: 'authority_invalid' } },
   { name: 'revoke: the old token',                kind: 'change', on: 'DELETE /oauth/authorizations/:id', from: 'validated', parks: 'revoke_failed' },
   // 401 is the proof that is asked for. 403 says that it lives, against the authority's word: nothing is claimed.
   { name: 'revoke: whether the old token is dead', kind: 'read',  on: aboutTheOldToken, from: 'validated', where: () => own, before: { on: 'DELETE /oauth/authorizations/:id', do: 'hang_after' }, parks: 'revoke_failed', except: { 401: 'passes', 403: 'revoke_pending' } },

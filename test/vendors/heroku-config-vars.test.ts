@@ -45,7 +45,12 @@ describe('config vars', () => {
 
     const evidence = await world.destination.readBack(callOf(), world.target, world.authority, world, null);
 
-    expect(evidence).toEqual({ holds: 'new', effect: 'failed', detail: 'release v2 is failed' });
+    expect(evidence).toEqual({
+      holds: 'new',
+      effect: 'failed',
+      version: null,
+      detail: 'release v2 is failed',
+    });
   });
 
   const kinds = [
@@ -73,6 +78,7 @@ describe('config vars', () => {
     expect(await destination.readBack(callOf(), target, authority, world, receipt)).toEqual({
       holds: 'new',
       effect,
+      version: '2',
       detail,
     });
   });

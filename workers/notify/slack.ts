@@ -1,5 +1,6 @@
 // Slack through its own SDK. Law: one try per delivery, in a lease; the queue repeats, the SDK never does.
 import {
+  LogLevel,
   WebAPIHTTPError,
   WebAPIPlatformError,
   WebAPIRateLimitedError,
@@ -34,6 +35,8 @@ export function createSlack({ token, apiUrl, door, timeoutMs }: SlackOptions): S
         retryConfig: { retries: 0 },
         rejectRateLimitedCalls: true,
         allowAbsoluteUrls: false,
+        // Its warnings go to standard error in a form of its own; what failed is thrown, and logged by us.
+        logLevel: LogLevel.ERROR,
       });
       try {
         const channel = to.startsWith('U') || to.startsWith('W') ? await directChannel(client, to) : to;

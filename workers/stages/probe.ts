@@ -1,6 +1,6 @@
 // validating and the second proof, one row: ask the consumer what it runs on. Law: a success status alone proves nothing.
 import { randomBytes } from 'node:crypto';
-import { VelvetError } from '../../shared/lib/errors.ts';
+import { VelvetError, isErrorCode } from '../../shared/lib/errors.ts';
 import type { Secret } from '../../shared/lib/secret.ts';
 import type { Task } from '../../shared/rotation/effects.ts';
 import type { Job } from '../../shared/rotation/job.ts';
@@ -188,6 +188,10 @@ async function notYet(
 }
 
 function problemOf(job: Job, row: Row, seen: Seen, result: ProbeResult): VelvetError {
+  // What keeps its destination from being read back says more than that it was not.
+  const hidden = seen.problem === 'consumer_not_restarted' ? row.error : null;
+  if (hidden !== null && isErrorCode(hidden.code))
+    return new VelvetError(hidden.code, hidden.detail, { detail: whyNotReadBack(row, hidden) });
   const code = seen.problem ?? 'consumer_not_proven';
   const who = row.consumer_id;
   const answered = result.httpStatus === null ? 'did not answer' : `answered ${result.httpStatus}`;
@@ -197,8 +201,14 @@ function problemOf(job: Job, row: Row, seen: Seen, result: ProbeResult): VelvetE
     consumer_on_other_value: `${who} answered the challenge with a token that is neither the old nor the new one. Find where that copy comes from, mend it, then retry the row.`,
     consumer_unauthorized:   `${who} ${answered}: its vendor refuses the token that it runs on. Look at which value it reads, then retry the row.`,
     consumer_unhealthy:      `${who} ${answered} where ${row.pinned.healthcheck_success_status} means success. Look at its logs, then retry the row.`,
-    consumer_not_restarted:  `${who} answers with success, but its processes were not all seen to run on the new value (${row.error?.detail ?? 'its destination was not read back in time; are the distribute workers up?'}). Restart it, then retry the row.`,
+    consumer_not_restarted:  `${who} answers with success, but its destination was not read back in time. Are the distribute workers up? Then retry the row.`,
     consumer_not_proven:     `${who} ${answered}, but nothing tells which value it runs on. Verify by hand and send confirm_consumer with a note, or let its health endpoint answer the challenge.`,
   } as const;
   return new VelvetError(code, `${who} is not proven for job ${job.jobId}`, { detail: details[code] });
+}
+
+function whyNotReadBack(row: Row, hidden: { readonly code: string; readonly detail: string }): string {
+  if (hidden.code !== 'consumer_not_restarted')
+    return `${row.consumer_id} answers with success, but its destination could not be read back. ${hidden.detail}`;
+  return `${row.consumer_id} answers with success, but its processes were not all seen to run on the new value (${hidden.detail}). Restart it, then retry the row.`;
 }

@@ -96,13 +96,14 @@ async function takeEffect(deps: DistributeDeps, task: Task, context: TaskContext
     repeat: false,
   };
   const waitedMs = deps.clock.now() - (row.opened_at ?? 0);
-  const settled = await patiently(deps, (row.opened_at ?? 0) + deps.times.settleForMs, () =>
+  const asked = await patiently(deps, task, (row.opened_at ?? 0) + deps.times.settleForMs, () =>
     namedTarget(row, () =>
       deps.registry.destination(target.update_method).settled(call, target, authority, receipt),
     ),
   );
+  if ('waitsFor' in asked) return { laterMs: deps.times.settlePollMs };
+  const settled = asked.answer;
   if (settled === 'failed') throw notEffective(row, `its release v${receipt.version} failed`);
-  if (settled === 'later') return { laterMs: deps.times.settlePollMs };
   if (settled === 'not_yet') {
     if (waitedMs > deps.times.settleForMs)
       throw notEffective(row, `it is still pending after ${Math.round(waitedMs / 1000)} s`);
@@ -113,6 +114,7 @@ async function takeEffect(deps: DistributeDeps, task: Task, context: TaskContext
       row: {
         ...before,
         holds: 'new',
+        error: null,
         paced_until: null,
         wave_health: before.pinned.healthcheck_endpoint === null ? null : before.wave_health,
       },

@@ -23,14 +23,15 @@ export function readBack(deps: StageDeps): Handler {
         repeat: false,
       };
       const deadline = (row.opened_at ?? 0) + proofTimeMs(deps.times, row, open.phase);
-      const seen = await patiently(deps, deadline, () =>
+      const asked = await patiently(deps, task, deadline, () =>
         namedTarget(row, () =>
           deps.registry
             .destination(target.update_method)
             .readBack(call, target, authority, known, row.receipt),
         ),
       );
-      if (seen === 'later') return { laterMs: deps.times.provePollMs };
+      if ('waitsFor' in asked) return { laterMs: deps.times.provePollMs };
+      const seen = asked.answer;
       const now = deps.clock.now();
       if (seen.holds === 'old' || seen.holds === 'other') {
         await failRow(deps, task, overwritten(row.consumer_id, seen.holds), seen.holds);

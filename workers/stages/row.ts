@@ -87,21 +87,28 @@ export function pacedRow(deps: CoreDeps): NonNullable<Handler['paced']> {
   };
 }
 
+export type Patient<T> = { readonly answer: T } | { readonly waitsFor: VelvetError };
+
 /**
- * A question that is asked again and again until the row's time is up: a bad moment among many answers is no failure. A vendor's
- * own pause is left to the queue; anything else that may pass by itself is `later` until `deadline` (wall clock, ms).
+ * A question that is asked again and again until the row's time is up: a bad moment among many answers is no failure, but it is
+ * shown. A vendor's own pause is left to the queue. After `deadline` (wall clock, ms) whatever is thrown stands.
  */
 export async function patiently<T>(
   deps: CoreDeps,
+  task: Task,
   deadline: number,
   asking: () => Promise<T>,
-): Promise<T | 'later'> {
+): Promise<Patient<T>> {
   try {
-    return await asking();
+    return { answer: await asking() };
   } catch (error) {
     const passing = isVelvetError(error) && error.retry === 'backoff' && error.code !== 'vendor_rate_limited';
-    if (passing && deps.clock.now() < deadline) return 'later';
-    throw error;
+    if (!passing || deps.clock.now() >= deadline) throw error;
+    const row = await deps.store.row(task, task.consumerId ?? '');
+    const shown = { code: error.code, detail: error.detail };
+    if (row?.error?.code !== shown.code)
+      await noteRow(deps, task, 'answer_awaited', (before) => ({ ...before, error: shown }));
+    return { waitsFor: error };
   }
 }
 

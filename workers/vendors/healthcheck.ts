@@ -41,7 +41,9 @@ export function createHealthcheck(deps: HealthcheckDeps): Healthcheck {
 function unreachable(call: VendorCall, error: unknown): ProbeResult {
   const byTheConsumer = isVelvetError(error) && error.code === 'vendor_unavailable';
   // A probe that we ended ourselves has seen nothing; in a revocation `unreachable` would be an alarm.
-  const cutByUs = call.signal.aborted || (call.lease !== null && call.lease.remainingMs() <= 0);
+  // The door's own word first: a timer may fire a moment before the lease that it stands for is over.
+  const cut = isVelvetError(error) && (error.kind === 'LeaseOver' || error.kind === 'Aborted');
+  const cutByUs = cut || call.signal.aborted || (call.lease !== null && call.lease.remainingMs() <= 0);
   if (!byTheConsumer || cutByUs) throw error;
   return { class: 'unreachable', httpStatus: null, proof: null };
 }

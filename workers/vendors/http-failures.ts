@@ -58,6 +58,8 @@ export function lostAnswer(name: RequestName, error: unknown, cutBy: CutBy | nul
       ? 'vendor_no_answer'
       : 'vendor_unavailable';
   if (cutBy === 'Aborted') return failure(name, code, 'let go before the answer came', { kind: 'Aborted' });
+  if (cutBy === 'LeaseOver')
+    return failure(name, code, 'no answer before the lease was over', { kind: cutBy });
   if (cutBy !== null) return failure(name, code, 'no answer in time', { kind: 'Timeout' });
   const codes = leafCodes(error);
   const kind = codes.some((code) => code.includes('TIMEOUT') || code === 'ETIMEDOUT')

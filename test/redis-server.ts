@@ -15,26 +15,23 @@ export interface RedisServer extends AsyncDisposable {
 
 /** With a port where a client already waits for the server to come. */
 export async function startRedis(extra: readonly string[] = [], at?: number): Promise<RedisServer> {
-  const [port, dir] = [at ?? (await freePort()), await mkdtemp(join(tmpdir(), 'velvet-redis-'))];
-  const settings = [
-    '--appendonly',
-    'yes',
-    '--appendfsync',
-    'everysec',
-    '--maxmemory-policy',
-    'noeviction',
-    '--save',
-    '',
-    '--dir',
-    dir,
-  ];
-  const child = spawn(
-    'redis-server',
-    ['--port', String(port), '--bind', '127.0.0.1', ...settings, ...extra],
-    { stdio: 'ignore' },
-  );
+  for (;;) {
+    const server = await tryToStart(extra, at ?? (await freePort()));
+    if (server !== null) return server;
+    // Another test's server took the port between the look and the start: its data must not be ours.
+    if (at !== undefined) throw new Error(`port ${at} is taken`);
+  }
+}
+
+// oxfmt-ignore
+const settings = ['--bind', '127.0.0.1', '--appendonly', 'yes', '--appendfsync', 'everysec', '--maxmemory-policy', 'noeviction', '--save', ''];
+
+async function tryToStart(extra: readonly string[], port: number): Promise<RedisServer | null> {
+  const dir = await mkdtemp(join(tmpdir(), 'velvet-redis-'));
+  const child = spawn('redis-server', ['--port', String(port), '--dir', dir, ...settings, ...extra], {
+    stdio: 'ignore',
+  });
   const url = `redis://127.0.0.1:${port}`;
-  await answering(url);
   const stop = async () => {
     if (child.exitCode === null && child.signalCode === null) {
       const exited = new Promise((resolve) => child.once('exit', resolve));
@@ -43,14 +40,19 @@ export async function startRedis(extra: readonly string[] = [], at?: number): Pr
     }
     await rm(dir, { recursive: true, force: true });
   };
-  return { url, dir, process: child, stop, [Symbol.asyncDispose]: stop };
+  if ((await pidOf(url)) === child.pid)
+    return { url, dir, process: child, stop, [Symbol.asyncDispose]: stop };
+  await stop();
+  return null;
 }
 
-async function answering(url: string): Promise<void> {
+/** The process that answers there, once one does. */
+async function pidOf(url: string): Promise<number> {
   const redis = new Redis(url, { maxRetriesPerRequest: null, retryStrategy: () => 20 });
   redis.on('error', () => undefined);
-  await redis.ping();
+  const info = await redis.info('server');
   redis.disconnect();
+  return Number(/^process_id:(\d+)/m.exec(info)?.[1]);
 }
 
 export async function freePort(): Promise<number> {

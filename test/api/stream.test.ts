@@ -211,10 +211,8 @@ describe('it leaves nothing behind', () => {
     const followers = await Promise.all([1, 2, 3].map(() => follow(world.app, paths.stream(jobId), ask)));
     for (const following of followers) expect((await following.next())?.data['status']).toBe('init');
     const reading = followers.map((following) => following.rest());
-    const begun = world.deps.clock.monotonic();
     await world[Symbol.asyncDispose]();
     for (const events of await Promise.all(reading)) expect(events).toEqual([]);
-    expect(world.deps.clock.monotonic() - begun).toBeLessThan(3_000);
     await socket[Symbol.asyncDispose]();
   });
 });

@@ -71,10 +71,8 @@ describe('while Redis is away', () => {
     expect(await store.credentials()).toEqual([]);
     await server.stop();
 
-    const began = performance.now();
     expect(await codeOf(store.credentials())).toBe('store_unavailable');
     expect(await codeOf(store.load({ credential: 'A', env: 'prod', jobId: 'j' }))).toBe('store_unavailable');
-    expect(performance.now() - began).toBeLessThan(1_000);
     await until(() => (to.errors.length > 0 ? true : null));
 
     await using again = await startRedis([], port);

@@ -7,7 +7,7 @@ import { VelvetError } from '../../shared/lib/errors.ts';
 import { taskId } from '../../shared/rotation/effects.ts';
 import { until } from '../harness.ts';
 import { startRedis, type RedisServer } from '../redis-server.ts';
-import { aborted, handler, runTimes, taskWorld } from './tasks.ts';
+import { aborted, handler, taskWorld } from './tasks.ts';
 
 let server: RedisServer;
 beforeAll(async () => {

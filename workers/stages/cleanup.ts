@@ -4,25 +4,19 @@ import type { Job } from '../../shared/rotation/job.ts';
 import type { Handler, TaskContext } from '../run.ts';
 import { slots } from '../vault/contract.ts';
 import {
-  begin,
   errorPatch,
   issuerOf,
   namingAuthority,
-  presentJob,
   readCall,
   speaker,
+  step,
   underLease,
   type StageDeps,
 } from './deps.ts';
 
 export function cleanup(deps: StageDeps): Handler {
   return {
-    async run(task, context) {
-      const job = await presentJob(deps, task);
-      if (job === null) return 'done';
-      const { waitMs } = await begin(deps, job, context);
-      // A mint that was under way when the job was aborted may still be applied: what it makes must be there to be found.
-      if (waitMs > 0) return { laterMs: waitMs };
+    run: step(deps, async ({ task, job, context }) => {
       // Before the gate was passed nothing can have been minted, and an authority that is dead must not hold the credential.
       const revoked = job.mintedBy === null ? [] : await revokeMinted(deps, job, context);
       for (const slot of await deps.vault.list(slots.pendingPrefix(job.credential))) {
@@ -36,8 +30,7 @@ export function cleanup(deps: StageDeps): Handler {
         detail: { revoked },
       }));
       context.log.info('cleaned up', { revoked: revoked.join(',') });
-      return 'done';
-    },
+    }),
 
     // The job keeps its claim and says why; the sweeper orders the step again, with an authority read anew, until it can be done.
     async failed(task, error, context) {

@@ -10,7 +10,7 @@ import type { Task } from '../../shared/rotation/effects.ts';
 import type { Job, JobPatch } from '../../shared/rotation/job.ts';
 import type { Times } from '../../shared/times.ts';
 import type { Speaker, Transitions } from '../../shared/transition.ts';
-import type { TaskContext } from '../run.ts';
+import type { Handler, TaskContext } from '../run.ts';
 import type { Authorities } from '../vault/authorities.ts';
 import type { Vault } from '../vault/contract.ts';
 import type { Values } from '../vault/values.ts';
@@ -56,15 +56,26 @@ export function issuerOf(deps: StageDeps, job: Job): Issuer {
   return deps.registry.issuer(job.issuer as IssuerName);
 }
 
-/** Makes this attempt the one that may write, and says how long nothing may be changed yet, in milliseconds. */
-export async function begin(
-  deps: StageDeps,
-  job: Job,
-  context: TaskContext,
-): Promise<{ readonly fence: Fence; readonly waitMs: number }> {
-  const { fence, quietAfter } = await deps.claims.beginStep(job, issuerOf(deps, job).capabilities.lateMs);
-  context.fence = fence;
-  return { fence, waitMs: quietAfter - deps.clock.now() };
+/** One step of a job. The attempt has the fence, and nothing that an earlier one began can be applied any more. */
+export interface Step {
+  readonly task: Task;
+  readonly job: Job;
+  readonly fence: Fence;
+  readonly context: TaskContext;
+}
+
+/** Begins a step, once what an earlier attempt left open at the vendor or in the vault is over: it must be there to be found. */
+export function step(deps: StageDeps, does: (at: Step) => Promise<void>): Handler['run'] {
+  return async (task, context) => {
+    const job = await presentJob(deps, task);
+    if (job === null) return 'done';
+    const { fence, quietAfter } = await deps.claims.beginStep(job, issuerOf(deps, job).capabilities.lateMs);
+    context.fence = fence;
+    const waitMs = quietAfter - deps.clock.now();
+    if (waitMs > 0) return { laterMs: waitMs };
+    await does({ task, job, fence, context });
+    return 'done';
+  };
 }
 
 export function readCall(job: Job, fence: Fence, context: TaskContext): VendorCall {

@@ -5,25 +5,19 @@ import type { Job } from '../../shared/rotation/job.ts';
 import type { Handler, TaskContext } from '../run.ts';
 import { slots } from '../vault/contract.ts';
 import {
-  begin,
   errorPatch,
   issuerOf,
   namingAuthority,
-  presentJob,
   readCall,
   speaker,
+  step,
   underLease,
   type StageDeps,
 } from './deps.ts';
 
 export function mint(deps: StageDeps): Handler {
   return {
-    async run(task, context) {
-      const job = await presentJob(deps, task);
-      if (job === null) return 'done';
-      const { fence, waitMs } = await begin(deps, job, context);
-      // An earlier attempt may still be applied by the vendor; what it minted must be there to be found.
-      if (waitMs > 0) return { laterMs: waitMs };
+    run: step(deps, async ({ task, job, fence, context }) => {
       const issuer = issuerOf(deps, job);
       const authority = await deps.authorities.read(job.authority);
       await namingAuthority(job, () => removeEarlierAttempts(deps, job, context));
@@ -50,8 +44,7 @@ export function mint(deps: StageDeps): Handler {
         new_auth_id: handle.id,
         vault_ref: deps.vault.ref(slot),
       });
-      return 'done';
-    },
+    }),
 
     async failed(task, error, context) {
       const detail = { code: error.code, reason: error.detail };

@@ -7,24 +7,20 @@ import type { Handler, TaskContext } from '../run.ts';
 import { slots } from '../vault/contract.ts';
 import { writeHandle } from '../vault/handles.ts';
 import {
-  begin,
   errorPatch,
   issuerOf,
   namingAuthority,
   presentJob,
   readCall,
   speaker,
+  step,
   underLease,
   type StageDeps,
 } from './deps.ts';
 
 export function revoke(deps: StageDeps): Handler {
   return {
-    async run(task, context) {
-      const job = await presentJob(deps, task);
-      if (job === null) return 'done';
-      const { fence, waitMs } = await begin(deps, job, context);
-      if (waitMs > 0) return { laterMs: waitMs };
+    run: step(deps, async ({ task, job, fence, context }) => {
       const authority = await deps.authorities.read(job.authority);
       const issuer = issuerOf(deps, job);
       const { mayMint, mayMintReason } = await namingAuthority(job, () =>
@@ -43,8 +39,7 @@ export function revoke(deps: StageDeps): Handler {
       );
       if (ended === 'already_gone') await demandGone(deps, job, context);
       await finish(deps, task, job, context, { ended });
-      return 'done';
-    },
+    }),
     failed: (task, error, context) => fail(deps, task, error, context),
   };
 }
@@ -70,11 +65,7 @@ async function demandGone(deps: StageDeps, job: Job, context: TaskContext): Prom
 /** After a revocation by hand: believed where the vendor says so, or where it cannot tell. */
 export function checkRevoked(deps: StageDeps): Handler {
   return {
-    async run(task, context) {
-      const job = await presentJob(deps, task);
-      if (job === null) return 'done';
-      const { fence, waitMs } = await begin(deps, job, context);
-      if (waitMs > 0) return { laterMs: waitMs };
+    run: step(deps, async ({ task, job, fence, context }) => {
       const authority = await deps.authorities.read(job.authority);
       const handle = job.oldAuthId === null ? null : { id: job.oldAuthId, label: '' };
       const old = await deps.values.previous(job);
@@ -90,8 +81,7 @@ export function checkRevoked(deps: StageDeps): Handler {
       await finish(deps, task, job, context, {
         ended: found === 'gone' ? 'gone, says the vendor' : 'by hand; the vendor cannot tell',
       });
-      return 'done';
-    },
+    }),
     failed: (task, error, context) => fail(deps, task, error, context),
   };
 }

@@ -5,23 +5,11 @@ import type { Handler } from '../run.ts';
 import { slots } from '../vault/contract.ts';
 import { readHandle } from '../vault/handles.ts';
 import type { VerifyResult } from '../vendors/contract.ts';
-import {
-  begin,
-  errorPatch,
-  issuerOf,
-  namingAuthority,
-  presentJob,
-  readCall,
-  speaker,
-  type StageDeps,
-} from './deps.ts';
+import { errorPatch, issuerOf, namingAuthority, readCall, speaker, step, type StageDeps } from './deps.ts';
 
 export function verify(deps: StageDeps): Handler {
   return {
-    async run(task, context) {
-      const job = await presentJob(deps, task);
-      if (job === null) return 'done';
-      const { fence } = await begin(deps, job, context);
+    run: step(deps, async ({ task, job, fence, context }) => {
       const current = await deps.vault.read(slots.current(job.credential));
       const authority = await deps.authorities.read(job.authority);
       const result = await namingAuthority(job, () =>
@@ -44,7 +32,7 @@ export function verify(deps: StageDeps): Handler {
           detail,
         }));
         context.log.info('verified', { old_auth_id: oldAuthId });
-        return 'done';
+        return;
       }
       const failure = { ...detail, code: problem.code, reason: problem.detail };
       await deps.transitions.apply(task, 'verify_failed', speaker(task, context), () => ({
@@ -52,13 +40,13 @@ export function verify(deps: StageDeps): Handler {
         detail: failure,
       }));
       context.log.warn('verify failed', { code: problem.code, detail: problem.detail });
-      return 'done';
-    },
+    }),
 
     async failed(task, error, context) {
       const detail = { code: error.code, reason: error.detail };
       await deps.transitions.apply(task, 'verify_failed', speaker(task, context), () => ({
-        patch: errorPatch(deps, error),
+        // What an earlier probe saw is no longer known: nothing may be offered on the strength of it.
+        patch: { ...errorPatch(deps, error), current_state: null, may_mint: false },
         detail,
       }));
     },

@@ -1,6 +1,6 @@
 // What each action of an operator writes: the event of the table, the rows that it opens again, the note that it leaves.
 import { VelvetError } from '../shared/lib/errors.ts';
-import { isCarriedOut } from '../shared/rotation/carried-out.ts';
+import { isCarriedOut, offeredActions } from '../shared/rotation/carried-out.ts';
 import type { JobRef } from '../shared/rotation/effects.ts';
 import type { Job } from '../shared/rotation/job.ts';
 import type { Status } from '../shared/rotation/statuses.ts';
@@ -8,6 +8,7 @@ import { decide } from '../shared/rotation/machine.ts';
 import {
   provenByVelvet,
   rowStep,
+  rowsToOpen,
   statusIn,
   tally,
   toBeProven,
@@ -67,21 +68,24 @@ function operatorOf(by: Speaker): string | null {
   return by.kind === 'operator' ? by.actor.operatorId : null;
 }
 
-/** Which rows a retry opens again, if the status has rows at all. */
+/** Which rows a retry opens again, if the status has rows at all. Throws `nothing_to_retry`, saying why none would open. */
 async function retrying(
   deps: ApiDeps,
   job: Job,
   consumerIds: readonly string[] | undefined,
 ): Promise<Applied> {
-  // Nothing was promoted, so what was proven before may be days old: it is proven once more, as at the gate.
-  if (job.status === 'revoke_failed' && !job.promoting)
-    return { patch: { error: null }, ...(await provenAgain(deps, job)) };
   const phase = job.phase;
-  if (phase === null || !withRows.includes(job.status)) return { patch: { error: null } };
+  if (phase === null || !withRows.includes(job.status)) {
+    if (consumerIds !== undefined) throw notAboutRows(job);
+    // Nothing was promoted, so what was proven before may be days old: it is proven once more, as at the gate.
+    const again = job.status === 'revoke_failed' && !job.promoting ? await provenAgain(deps, job) : {};
+    return { patch: { error: null }, ...again };
+  }
   const rows = await deps.store.rows(job);
   demandKnown(rows, consumerIds ?? []);
   const again = rowsToRetry(rows, job, consumerIds).map((row) => row.consumer_id);
   const after = rows.map((row) => (again.includes(row.consumer_id) ? renewed(row, phase) : row));
+  if (again.length === 0 || rowsToOpen(after, phase).length === 0) throw nothingWouldOpen(job, again);
   return {
     facts: { retryableRows: again.length },
     patch: { error: null },
@@ -99,22 +103,41 @@ const withRows: readonly Status[] = [
   'validated',
 ];
 
-/** At the gate what Velvet proved; in a failed status the rows that failed, and a skipped one where it is named or nothing failed. */
+/**
+ * Unless rows are named: at the gate what Velvet proved, in a failed status what failed, or was skipped where nothing failed. A
+ * row that is named may also be one that a person confirmed or skipped; one that was never written to cannot be proven.
+ */
 function rowsToRetry(
   rows: readonly Row[],
   job: Job,
   consumerIds: readonly string[] | undefined,
 ): readonly Row[] {
   const phase = job.phase ?? 'distribute';
-  const named =
-    consumerIds === undefined ? rows : rows.filter((row) => consumerIds.includes(row.consumer_id));
-  if (job.status === 'validated') return named.filter(provenByVelvet);
+  const written = rows.filter((row) => phase === 'distribute' || row.distribute_status !== 'skipped');
+  const named = written.filter((row) => consumerIds === undefined || consumerIds.includes(row.consumer_id));
+  if (job.status === 'validated') return consumerIds === undefined ? named.filter(provenByVelvet) : named;
   const failed = named.filter((row) => statusIn(row, phase) === 'failed');
-  const skipped = named.filter(
-    (row) =>
-      statusIn(row, phase) === 'skipped' && (phase === 'distribute' || row.distribute_status !== 'skipped'),
-  );
+  const skipped = named.filter((row) => statusIn(row, phase) === 'skipped');
   return consumerIds === undefined && failed.length > 0 ? failed : [...failed, ...skipped];
+}
+
+function notAboutRows(job: Job): VelvetError {
+  const detail = `'consumer_ids': a retry from ${job.status} is about the whole job. Leave it out and send it again; nothing was changed.`;
+  return new VelvetError('invalid_request', `consumer_ids at ${job.status}`, {
+    detail,
+    extra: { fields: ['consumer_ids'] },
+  });
+}
+
+function nothingWouldOpen(job: Job, asked: readonly string[]): VelvetError {
+  const why =
+    asked.length > 0
+      ? `${asked.join(', ')} would not be tried: a failed row of an earlier wave comes first. Retry that one too, or skip it.`
+      : job.status === 'validated'
+        ? 'No row here was proven by Velvet itself. Name in `consumer_ids` the rows to be asked again; one that was skipped before anything was written to it stays skipped in this job.'
+        : 'No failed row matches. Leave `consumer_ids` out to retry every failed row, or name rows that are `failed` or `skipped`; one that was skipped before anything was written to it stays skipped in this job.';
+  const extra = { job_status: job.status, allowed_actions: offeredActions(job) };
+  return new VelvetError('nothing_to_retry', 'nothing would open', { detail: why, extra });
 }
 
 function renewed(row: Row, phase: Phase): Row {

@@ -142,8 +142,7 @@ async function afterFailure(
     // A pause of nothing, or of a moment that a skewed clock calls past, would be a loop without a pause.
     const waitMs = Math.max(error.retryAfterMs, times.retryBackoffMs);
     context.log.warn('paced by the vendor', { wait_ms: waitMs });
-    await handler?.paced?.(task, waitMs);
-    return { laterMs: waitMs };
+    return paced(handler, task, waitMs, context);
   }
   // Another attempt would begin with the very pause that is too long to be waited for.
   if (!last && !tooLong && error.retry !== 'never') {
@@ -157,6 +156,21 @@ async function afterFailure(
   } catch (untold) {
     return unreported(untold, context, times);
   }
+}
+
+/** That the pause could not be shown does not end it. */
+async function paced(
+  handler: Handler | undefined,
+  task: Task,
+  waitMs: number,
+  context: TaskContext,
+): Promise<Verdict> {
+  try {
+    await handler?.paced?.(task, waitMs);
+  } catch (error) {
+    context.log.warn('the pause is not shown', logfields(error));
+  }
+  return { laterMs: waitMs };
 }
 
 /** Thrown on, its text would stand in Redis and the task be tried as if the step had not failed. */

@@ -33,7 +33,7 @@ export const errorTable = {
   claimed:                { retry: 'never', http: 409, means: 'active rotation already in progress', operator: 'Finish or abort the job named in `detail`; this one can be verified when that one is done.' },
   idempotency_mismatch:   { retry: 'never', http: 409, means: 'The idempotency key was used before, with another body.', operator: 'Use a new key for a new request; to ask for the earlier job again, send its body unchanged.' },
   bootstrap_credential:   { retry: 'never', http: 409, means: 'Velvet works with this credential and cannot rotate it.', operator: 'Follow `manual_procedure` on both apps.' },
-  nothing_to_retry:       { retry: 'never', http: 409, means: 'No failed row matches.', operator: 'Leave `consumer_ids` out to retry every failed row, or name rows that are `failed`.' },
+  nothing_to_retry:       { retry: 'never', http: 409, means: 'No failed row matches.', operator: 'Leave `consumer_ids` out to retry every failed row, or name rows that are `failed` or `skipped`.' },
   row_not_open:           { retry: 'never', http: 409, means: 'This row waits for nobody.', operator: 'Read the job: only rows that are `failed` or `manual_required` can be confirmed or skipped.' },
   rotation_open:          { retry: 'never', http: 409, means: 'A rotation of this credential is open.', operator: 'Repeat with `preempt: true` to take its tokens over and revoke at once.' },
   still_on_new:           { retry: 'never', http: 409, means: 'The consumer still holds the value that it must leave.', operator: 'Put the old value back there, then resolve it.' },
@@ -48,7 +48,7 @@ export const errorTable = {
   degraded:               { retry: 'never', http: 503, means: 'Redis or a worker family is not well.', operator: 'See `GET /healthz` for what is failing; nothing new is started until it answers 200.' },
 
   // The vendor or the vault answered; nothing happened.
-  current_token_invalid:  { retry: 'never', http: 502, means: 'old token invalid: the vendor refused the current token.', operator: 'Find out which copy is right before anything else; the runbook\'s Heroku table says how.' },
+  current_token_invalid:  { retry: 'never', http: 502, means: 'old token invalid: the vendor refused the current token.', operator: 'If consumers run on another value that works: abort, `npx velvet adopt` that value, start again. Otherwise the token died: abort, make one by hand, adopt it.' },
   current_token_alive:    { retry: 'never', http: 409, means: 'The current token still works.', operator: 'Start an ordinary rotation, without `replaces`.' },
   not_adopted:            { retry: 'never', http: 409, means: 'Velvet\'s vault holds no value for this credential.', operator: 'Abort this job, give the vault the first value with `npx velvet adopt <NAME>`, and start a new rotation.' },
   authority_invalid:      { retry: 'never', http: 502, means: 'The authority with which Velvet calls the vendor was refused, or may not do this.', operator: 'Put a good one in place under the name in `detail`, then retry.' },

@@ -218,6 +218,8 @@ export function toBeWritten(row: Row): Row {
     effective_at: null,
     effective_version: null,
     wave_health: null,
+    confirmed_by: null,
+    note: null,
   };
 }
 

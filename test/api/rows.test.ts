@@ -52,7 +52,7 @@ describe('retry', () => {
       http: 409,
       code: 'nothing_to_retry',
       detail:
-        'No failed row matches. Leave `consumer_ids` out to retry every failed row, or name rows that are `failed`.',
+        'No failed row matches. Leave `consumer_ids` out to retry every failed row, or name rows that are `failed` or `skipped`; one that was skipped before anything was written to it stays skipped in this job.',
       extra: { job_status: 'validate_partial' },
     });
   });

@@ -168,26 +168,6 @@ test('a vendor that asks for a pause of nothing is not called without a pause', 
   await world.reaches(jobId, 'validated');
 });
 
-test('a consumer that was skipped by mistake is taken up again by retry', async () => {
-  const { world, jobId } = await started({
-    apps: [{ name: 'frozen-app', kind: 'never_restarts', answersChallenge: false }],
-  });
-  await using _ = world;
-  await world.reaches(jobId, 'validate_failed');
-  const skipped = await world.stage(jobId, {
-    action: 'skip_consumer',
-    consumer_id: idOf('frozen-app'),
-    reason: 'by mistake',
-  });
-  expect([skipped.status, skipped.body.allowed_actions]).toEqual([202, ['retry']]);
-  const frozen = world.apps[0];
-  if (frozen === undefined) throw new Error('no app');
-  frozen.kind = 'normal';
-  frozen.restart();
-  await world.stage(jobId, { action: 'retry' });
-  await world.reaches(jobId, 'validated');
-});
-
 test('a family that was away for longer than a proof may take is no fault of the consumer', async () => {
   await using world = await buildWorld(redis.url, { times: { proveForMs: 300 } });
   await world.stop('healthcheck');
@@ -212,4 +192,53 @@ test('who follows sees the rows go back when they are to be proven once more', a
     .filter((event) => event.consumer_id === idOf('raxx-api-prod'))
     .map((event) => (event.detail['row'] as { validate_status: string }).validate_status);
   expect(of.slice(-4)).toEqual(['succeeded', 'pending', 'in_progress', 'succeeded']);
+});
+
+test('a distribute family that was away for longer than a write may take is no fault of the write', async () => {
+  await using world = await buildWorld(redis.url, {
+    apps: [{ name: 'slow-app' }],
+    times: { settleForMs: 300 },
+    releaseMs: 120,
+  });
+  await world.stop('distribute');
+  const jobId = await world.create();
+  await world.stage(jobId, { action: 'verify' });
+  await world.reaches(jobId, 'verified');
+  await world.stage(jobId, { action: 'proceed_mint' });
+  await world.reaches(jobId, 'distributing');
+  const openedAt = Date.now();
+  await until(() => (Date.now() - openedAt > 600 ? true : null));
+  world.start('distribute');
+  await world.reaches(jobId, 'validated');
+});
+
+test('a consumer that first answers another success is still read back', async () => {
+  await using world = await buildWorld(redis.url, {
+    apps: [{ name: 'booting-app', answersChallenge: false }],
+  });
+  world.consumers[0]?.script({ on: 'GET /healthz/heroku', times: 2, do: { status: 204, body: '' } });
+  const jobId = await world.toValidated();
+  expect((await world.job(jobId)).consumers[0]).toMatchObject({ proof: 'read_back' });
+});
+
+test('a revocation by hand is believed although the authority is dead, once the old value itself is refused', async () => {
+  await using world = await buildWorld(redis.url);
+  const jobId = await world.toValidated();
+  world.heroku.script({
+    on: 'GET /oauth/authorizations',
+    times: Infinity,
+    do: { status: 401, body: { id: 'unauthorized' } },
+  });
+  world.heroku.script({
+    on: 'GET /oauth/authorizations/:id',
+    times: Infinity,
+    do: { status: 401, body: { id: 'unauthorized' } },
+  });
+  await world.stage(jobId, { action: 'proceed_revoke', ...ticket });
+  const failed = await world.reaches(jobId, 'revoke_failed');
+  await world.stage(jobId, { action: 'mark_revoked' });
+  await until(async () => ((await world.job(jobId)).error?.code === 'revoke_pending' ? true : null));
+  world.account.revoke(String(failed.old_auth_id));
+  await world.stage(jobId, { action: 'mark_revoked' });
+  await world.reaches(jobId, 'done');
 });

@@ -5,7 +5,6 @@ import type { Secret } from '../../shared/lib/secret.ts';
 import type { Task } from '../../shared/rotation/effects.ts';
 import type { Job } from '../../shared/rotation/job.ts';
 import type { Grade, Row } from '../../shared/rotation/rows.ts';
-import { tasksOf } from '../../shared/transition.ts';
 import type { Handler, TaskContext, Verdict } from '../run.ts';
 import type { ProbeResult, VendorCall } from '../vendors/contract.ts';
 import type { HealthcheckDeps } from './deps.ts';
@@ -160,30 +159,18 @@ async function notYet(
     row.probe?.class !== said.class ||
     row.probe.http_status !== said.http_status ||
     (seen.holds !== 'unknown' && seen.holds !== row.holds);
-  const wantsReadBack = seen.problem === 'consumer_not_restarted' && row.probe?.class !== 'ok';
-  if (first || wantsReadBack) {
-    const tasks = wantsReadBack
-      ? tasksOf(job, ['read_back_row'], task.version).map((t) => ({
-          ...t,
-          kick: task.kick,
-          fence: task.fence ?? '',
-          consumerId: row.consumer_id,
-        }))
-      : [];
-    await noteRow(
-      deps,
-      task,
-      'probed',
-      (before) => ({
-        ...before,
-        attempts: before.attempts + 1,
-        opened_at: before.probe === null ? begunAt : before.opened_at,
-        probe: said,
-        holds: seen.holds === 'unknown' ? before.holds : seen.holds,
-      }),
-      tasks,
-    );
+  if (first) {
+    await noteRow(deps, task, 'probed', (before) => ({
+      ...before,
+      attempts: before.attempts + 1,
+      opened_at: before.probe === null ? begunAt : before.opened_at,
+      probe: said,
+      holds: seen.holds === 'unknown' ? before.holds : seen.holds,
+    }));
   }
+  // Ordered with every such answer: the task has one id, so that it is there once, and cannot be missing.
+  if (seen.problem === 'consumer_not_restarted')
+    await deps.relay.addRows([{ ...task, effect: 'read_back_row' }]);
   return { laterMs: deps.times.provePollMs };
 }
 

@@ -70,7 +70,13 @@ async function write(
       throw error;
     },
   );
-  await noteRow(deps, task, 'pushed', (before) => ({ ...before, receipt, started: null }));
+  // The time to take effect counts from the write, however long it waited for its turn.
+  await noteRow(deps, task, 'pushed', (before) => ({
+    ...before,
+    receipt,
+    started: null,
+    opened_at: deps.clock.now(),
+  }));
   context.log.info('pushed', { version: receipt.version });
   return true;
 }

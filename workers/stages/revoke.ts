@@ -1,11 +1,12 @@
 // revoking, after every proof stands: the new value becomes the current one, then the old token ends. Law: past `promoting` there is no way back.
-import { VelvetError } from '../../shared/lib/errors.ts';
+import { VelvetError, isVelvetError } from '../../shared/lib/errors.ts';
 import { issuers, type IssuerName } from '../../shared/manifest/vendors.ts';
 import type { Task } from '../../shared/rotation/effects.ts';
 import type { Job } from '../../shared/rotation/job.ts';
 import type { Handler, TaskContext } from '../run.ts';
 import { slots } from '../vault/contract.ts';
 import { writeHandle } from '../vault/handles.ts';
+import type { Issuer, VendorCall } from '../vendors/contract.ts';
 import {
   errorPatch,
   issuerOf,
@@ -66,12 +67,7 @@ async function demandGone(deps: StageDeps, job: Job, context: TaskContext): Prom
 export function checkRevoked(deps: StageDeps): Handler {
   return {
     run: step(deps, async ({ task, job, fence, context }) => {
-      const authority = await deps.authorities.read(job.authority);
-      const handle = job.oldAuthId === null ? null : { id: job.oldAuthId, label: '' };
-      const old = await deps.values.previous(job);
-      const found = await namingAuthority(job, () =>
-        issuerOf(deps, job).isGone(readCall(job, fence, context), authority, handle, old),
-      );
+      const found = await whetherGone(deps, job, readCall(job, fence, context));
       if (found === 'still_there') {
         throw new VelvetError('revoke_pending', 'still live', {
           detail: `The vendor says that the old token is still live. ${commandFor(job)} Then send mark_revoked again, or retry.`,
@@ -84,6 +80,20 @@ export function checkRevoked(deps: StageDeps): Handler {
     }),
     failed: (task, error, context) => fail(deps, task, error, context),
   };
+}
+
+/** Whoever revokes by hand often does so because the authority is dead: then the old value is asked, which needs none. */
+async function whetherGone(deps: StageDeps, job: Job, call: VendorCall): ReturnType<Issuer['isGone']> {
+  const issuer = issuerOf(deps, job);
+  const handle = job.oldAuthId === null ? null : { id: job.oldAuthId, label: '' };
+  const old = await deps.values.previous(job);
+  try {
+    const authority = await deps.authorities.read(job.authority);
+    return await namingAuthority(job, () => issuer.isGone(call, authority, handle, old));
+  } catch (error) {
+    if (!isVelvetError(error) || error.code !== 'authority_invalid' || old === null) throw error;
+    return issuer.isGone(call, old, null, old);
+  }
 }
 
 /** Makes the new value the current one. The job says so first, so that from here on a resumed step only goes forward. */

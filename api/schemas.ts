@@ -6,6 +6,14 @@ import { systemOperator } from '../shared/redis/events.ts';
 import { scopes } from '../shared/redis/system-store.ts';
 
 const words = (max: number) => z.string().trim().min(1).max(max);
+/** Any text that an operator's ticket system uses; on one line, since it stands in logs and messages. */
+const ticket = (min: number) =>
+  z
+    .string()
+    .trim()
+    .min(min)
+    .max(200)
+    .regex(/^\P{Cc}*$/u, 'must be one line of text');
 
 export const nameParam = z.object({
   name: z.string().openapi({ param: { name: 'name', in: 'path' }, example: 'HK_PLATFORM_FULL' }),
@@ -36,7 +44,7 @@ export const createBody = z
       description: 'Yours to choose, e.g. a UUID. The same key with the same body answers with the same job.',
     }),
     force_revoke: noForce.default(false),
-    ticket_id: words(200).optional(),
+    ticket_id: ticket(1).optional(),
     reason: words(1000).optional(),
   })
   .openapi('CreateRotation', {
@@ -59,7 +67,7 @@ const carriedShapes = [
   z.strictObject({
     action: z.literal('proceed_revoke'),
     version,
-    ticket_id: z.string().trim().max(200).optional(),
+    ticket_id: ticket(0).optional(),
     confirm: z.string().optional(),
   }),
   z.strictObject({
@@ -80,8 +88,8 @@ const carriedShapes = [
     consumer_id: consumerId,
     reason: words(2000),
   }),
-  z.strictObject({ action: z.literal('mark_revoked'), version, ticket_id: words(200).optional() }),
-  z.strictObject({ action: z.literal('abort'), version, ticket_id: words(200).optional() }),
+  z.strictObject({ action: z.literal('mark_revoked'), version, ticket_id: ticket(1).optional() }),
+  z.strictObject({ action: z.literal('abort'), version, ticket_id: ticket(1).optional() }),
 ] as const;
 const carried: readonly string[] = carriedShapes.map((shape) => shape.shape.action.value);
 export const laterActions = operatorActionNames.filter((name) => !carried.includes(name));

@@ -35,7 +35,9 @@ manifest
     runCommand(() => {
       const { manifestPath, allowLoopback, velvetApp } = environment();
       const { credentials, subscribers } = loadManifest(file ?? manifestPath, { allowLoopback, velvetApp });
-      process.stdout.write(`ok: ${credentials.length} credentials, ${subscribers.length} rows\n`);
+      process.stdout.write(
+        `ok: ${counted(credentials.length, 'credential')}, ${counted(subscribers.length, 'row')}\n`,
+      );
     }),
   );
 
@@ -95,4 +97,8 @@ await velvet.parseAsync();
 
 function environment(): CliEnv {
   return readEnv('cli', installationEnv(process.cwd()));
+}
+
+function counted(n: number, what: string): string {
+  return `${n} ${what}${n === 1 ? '' : 's'}`;
 }

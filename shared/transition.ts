@@ -8,7 +8,7 @@ import type { JobStore } from './redis/job-store.ts';
 import { changeFields, type Change } from './redis/job-writes.ts';
 import { offeredActions } from './rotation/carried-out.ts';
 import type { Effect, JobRef, Task } from './rotation/effects.ts';
-import { encodePatch, isOver, type Actor, type Job, type JobPatch } from './rotation/job.ts';
+import { encodePatch, isOver, kindOf, type Actor, type Job, type JobPatch } from './rotation/job.ts';
 import {
   decide,
   decideClosing,
@@ -280,7 +280,8 @@ export function refusal(job: Job, on: JobEvent, refused: Refusal): VelvetError {
     allowed_actions: allowed,
     ...(refused.verdict === 'refused' ? { missing: refused.guards } : {}),
   };
-  const options = allowed.length === 0 ? 'no action is open now' : `open now: ${allowed.join(', ')}`;
+  const options =
+    allowed.length === 0 ? `no action is open now: ${nextFor(job)}` : `open now: ${allowed.join(', ')}`;
   if (refused.verdict === 'no_such_transition' || refused.code === 'action_not_allowed') {
     return new VelvetError('action_not_allowed', `${on} from ${job.status}`, {
       detail: `A job in status ${job.status} does not take '${on}'; ${options}.`,
@@ -288,4 +289,12 @@ export function refusal(job: Job, on: JobEvent, refused: Refusal): VelvetError {
     });
   }
   return new VelvetError(refused.code, `${on} refused: ${refused.guards.join(', ')}`, { extra });
+}
+
+/** What to do where nothing is offered. */
+function nextFor(job: Job): string {
+  if (isOver(job)) return 'it has ended, and a new rotation can be created';
+  return kindOf(job) === 'automatic'
+    ? 'it moves by itself, so wait and follow its stream'
+    : 'its `error` and its consumers say why';
 }

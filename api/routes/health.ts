@@ -50,8 +50,14 @@ export function healthRoutes(deps: ApiDeps): App {
     app.openapi(route, async (context) => {
       if (context.req.query('deep') !== undefined)
         throw new VelvetError('invalid_request', 'deep health', { detail: noDeepCheck });
-      const health = await healthOf(deps);
-      const body: Record<string, unknown> = { ...health };
+      const { warnings, ...health } = await healthOf(deps);
+      // Why names authorities and where the vault lies: that is for whoever has a token.
+      const named = warnings && {
+        warnings: Object.fromEntries(
+          Object.keys(warnings).map((name) => [name, 'unavailable; GET /tokens says why']),
+        ),
+      };
+      const body: Record<string, unknown> = { ...health, ...named };
       return context.json(body, health.status === 'ok' ? 200 : 503);
     });
   }

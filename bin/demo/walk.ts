@@ -39,7 +39,9 @@ export async function walk(options: WalkOptions): Promise<Walk> {
   const created = accepted(await client.ask('POST', `${base}/rotate`, request));
   const jobId = String(created.body['job_id']);
   const path = `${base}/rotations/${jobId}`;
-  screen.say(`job ${jobId} created; \`curl -N $VELVET_URL${path}/stream\` follows it too`);
+  screen.say(
+    `job ${jobId} created; with .velvet/demo.env sourced, \`curl -N -H "Authorization: Bearer $VELVET_TOKEN" $VELVET_URL${path}/stream\` follows it too`,
+  );
 
   const seen: Seen = { status: 'init', rows: new Map(), trail: [] };
   take(seen, (await client.ask('GET', path)).body);

@@ -88,7 +88,7 @@ function checkCredentialName(name: string, path: Path, report: Report): void {
   if (bootstrapNames.has(name)) {
     report(
       path,
-      `${name} is one of Velvet's own bootstrap credentials and can never be rotated by it; leave it out, and follow its procedure in the runbook`,
+      `${name} is one of Velvet's own bootstrap credentials and can never be rotated by it; leave it out; \`POST /tokens/${name}/rotate\` answers with the procedure by hand`,
     );
   }
   // `NAME__PENDING_…` and its like are slots of the credential NAME in the vault.
@@ -181,7 +181,7 @@ function checkHerokuTarget(
   if ((own || row.self) && bootstrapNames.has(row.update_key)) {
     report(
       at('update_key'),
-      `${row.update_key} is what Velvet itself lives on and can never be written by it; follow its procedure in the runbook`,
+      `${row.update_key} is what Velvet itself lives on and can never be written by it; \`POST /tokens/${row.update_key}/rotate\` answers with the procedure by hand`,
     );
   }
 }

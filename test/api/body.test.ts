@@ -31,19 +31,19 @@ const rotateFaults: readonly Fault[] = [
   ['an unknown field', creation('k', { colour: 'red' }), /^unknown field 'colour'\. Mend it/, ['colour']],
   ['two unknown fields', creation('k', { a: 1, b: 2 }), /^unknown field 'a', 'b'\./, ['a', 'b']],
   ['a misspelt field', creation('k', { ticket: 'ROT-1' }), /^unknown field 'ticket'\./, ['ticket']],
-  ['no flow', without(creation('k'), 'flow_type'), /^'flow_type': must be 'operational'/, ['flow_type']],
+  ['no flow', without(creation('k'), 'flow_type'), /^'flow_type' must be 'operational'/, ['flow_type']],
   ['a flow that comes later', creation('k', { flow_type: 'revocation' }), /'revocation' and 'testing' come with a later one/, ['flow_type']],
-  ['a flow of another type', creation('k', { flow_type: 7 }), /^'flow_type': must be 'operational'/, ['flow_type']],
+  ['a flow of another type', creation('k', { flow_type: 7 }), /^'flow_type' must be 'operational'/, ['flow_type']],
   ['no key', without(creation('k'), 'idempotency_key'), /^'idempotency_key' is missing; it must be a string/, ['idempotency_key']],
-  ['an empty key', creation(''), /^'idempotency_key': /, ['idempotency_key']],
-  ['a key of blanks', creation('  \t '), /^'idempotency_key': /, ['idempotency_key']],
-  ['a key that is too long', creation('k'.repeat(201)), /^'idempotency_key': .*200/, ['idempotency_key']],
-  ['a key that is a number', creation('k', { idempotency_key: 1 }), /^'idempotency_key': .*string/, ['idempotency_key']],
-  ['force as text', creation('k', { force_revoke: 'false' }), /^'force_revoke': /, ['force_revoke']],
+  ['an empty key', creation(''), /^'idempotency_key' /, ['idempotency_key']],
+  ['a key of blanks', creation('  \t '), /^'idempotency_key' /, ['idempotency_key']],
+  ['a key that is too long', creation('k'.repeat(201)), /^'idempotency_key' .*200/, ['idempotency_key']],
+  ['a key that is a number', creation('k', { idempotency_key: 1 }), /^'idempotency_key' .*string/, ['idempotency_key']],
+  ['force as text', creation('k', { force_revoke: 'false' }), /^'force_revoke' /, ['force_revoke']],
   ['force, which comes later', creation('k', { force_revoke: true }), /forced revocation comes with a later release/, ['force_revoke']],
-  ['an empty ticket', creation('k', { ticket_id: '' }), /^'ticket_id': /, ['ticket_id']],
-  ['a ticket that is a list', creation('k', { ticket_id: ['ROT-1'] }), /^'ticket_id': .*string/, ['ticket_id']],
-  ['two faults, both named', creation('', { ticket_id: 7 }), /^'idempotency_key': .*; 'ticket_id': /, ['idempotency_key', 'ticket_id']],
+  ['an empty ticket', creation('k', { ticket_id: '' }), /^'ticket_id' /, ['ticket_id']],
+  ['a ticket that is a list', creation('k', { ticket_id: ['ROT-1'] }), /^'ticket_id' .*string/, ['ticket_id']],
+  ['two faults, both named', creation('', { ticket_id: 7 }), /^'idempotency_key' .*; 'ticket_id' /, ['idempotency_key', 'ticket_id']],
 ];
 
 // oxfmt-ignore
@@ -53,35 +53,35 @@ const stageFaults: readonly Fault[] = [
   ['an action of another type', { action: 1 }, /'action'.*verify, proceed_mint/, ['action']],
   ['an unknown field', { action: 'verify', force: true }, /^unknown field 'force'\./, ['force']],
   ["another action's field", { action: 'verify', note: 'x' }, /^unknown field 'note'\./, ['note']],
-  ['a version that is text', { action: 'verify', version: '1' }, /^'version': .*(int|number)/, ['version']],
-  ['a version of 0', { action: 'verify', version: 0 }, /^'version': /, ['version']],
-  ['a version with a fraction', { action: 'verify', version: 1.5 }, /^'version': .*int/, ['version']],
+  ['a version that is text', { action: 'verify', version: '1' }, /^'version' must be a number/, ['version']],
+  ['a version of 0', { action: 'verify', version: 0 }, /^'version' /, ['version']],
+  ['a version with a fraction', { action: 'verify', version: 1.5 }, /^'version' must be a whole number/, ['version']],
   ['a confirm without note', confirm, /^'note' is missing; it must be a string/, ['note']],
-  ['a confirm with an empty note', { ...confirm, note: ' ' }, /^'note': /, ['note']],
+  ['a confirm with an empty note', { ...confirm, note: ' ' }, /^'note' /, ['note']],
   ['a confirm without consumer', without({ ...confirm, note: 'seen' }, 'consumer_id'), /^'consumer_id' is missing/, ['consumer_id']],
   ['a skip without reason', { action: 'skip_consumer', consumer_id: 'x' }, /^'reason' is missing/, ['reason']],
-  ['a ticket that is a number', { action: 'proceed_revoke', ticket_id: 7 }, /^'ticket_id': .*string/, ['ticket_id']],
-  ['a retry of nobody', { action: 'retry', consumer_ids: [] }, /^'consumer_ids': /, ['consumer_ids']],
-  ['a retry of one that is no list', { action: 'retry', consumer_ids: 'x' }, /^'consumer_ids': .*array/, ['consumer_ids']],
+  ['a ticket that is a number', { action: 'proceed_revoke', ticket_id: 7 }, /^'ticket_id' .*string/, ['ticket_id']],
+  ['a retry of nobody', { action: 'retry', consumer_ids: [] }, /^'consumer_ids' /, ['consumer_ids']],
+  ['a retry of one that is no list', { action: 'retry', consumer_ids: 'x' }, /^'consumer_ids' must be a list/, ['consumer_ids']],
 ];
 
 // oxfmt-ignore
 const tokenFaults: readonly Fault[] = [
   ['no owner', without(token, 'owner'), /^'owner' is missing/, ['owner']],
-  ['an owner that is how Velvet signs', { ...token, owner: ' System' }, /^'owner': is how Velvet itself signs; name a person/, ['owner']],
-  ['an unknown scope', { ...token, scopes: ['root'] }, /^'scopes\.0': .*"?read/, ['scopes.0']],
-  ['no scope', { ...token, scopes: [] }, /^'scopes': /, ['scopes']],
-  ['an expiry of a second', { ...token, expires_in: 1 }, /^'expires_in': .*60/, ['expires_in']],
-  ['an expiry of two years', { ...token, expires_in: 63_072_000 }, /^'expires_in': .*31536000/, ['expires_in']],
-  ['a star in the middle', { ...token, credentials: ['PM_*_FULL'] }, /^'credentials\.0': a credential's name, or a prefix/, ['credentials.0']],
-  ['no credential', { ...token, credentials: [] }, /^'credentials': /, ['credentials']],
-  ['a Slack name for an id', { ...token, slack_user_id: '@ada' }, /^'slack_user_id': a Slack user id/, ['slack_user_id']],
+  ['an owner that is how Velvet signs', { ...token, owner: ' System' }, /^'owner' is how Velvet itself signs; name a person/, ['owner']],
+  ['an unknown scope', { ...token, scopes: ['root'] }, /^'scopes\.0' .*"?read/, ['scopes.0']],
+  ['no scope', { ...token, scopes: [] }, /^'scopes' /, ['scopes']],
+  ['an expiry of a second', { ...token, expires_in: 1 }, /^'expires_in' .*60/, ['expires_in']],
+  ['an expiry of two years', { ...token, expires_in: 63_072_000 }, /^'expires_in' .*31536000/, ['expires_in']],
+  ['a star in the middle', { ...token, credentials: ['PM_*_FULL'] }, /^'credentials\.0' must be a credential's name, or a prefix/, ['credentials.0']],
+  ['no credential', { ...token, credentials: [] }, /^'credentials' /, ['credentials']],
+  ['a Slack name for an id', { ...token, slack_user_id: '@ada' }, /^'slack_user_id' must be a Slack user id/, ['slack_user_id']],
   ['an unknown field', { ...token, admin: true }, /^unknown field 'admin'\./, ['admin']],
 ];
 
 const flagFaults: readonly Fault[] = [
-  ['no value', {}, /^'enabled' is missing; it must be a boolean/, ['enabled']],
-  ['a value that is text', { enabled: 'off' }, /^'enabled': .*boolean/, ['enabled']],
+  ['no value', {}, /^'enabled' is missing; it must be true or false/, ['enabled']],
+  ['a value that is text', { enabled: 'off' }, /^'enabled' must be true or false/, ['enabled']],
   ['an unknown field', { enabled: true, on: true }, /^unknown field 'on'\./, ['on']],
 ];
 
@@ -124,7 +124,7 @@ describe.each(routes)('$route', ({ method, path, faults }) => {
       await refused(world, () => world.api(method, path(), body), {
         http: 400,
         code: 'invalid_request',
-        detail: /^the body: .*object/,
+        detail: /^the body must be a JSON object/,
       });
     },
   );

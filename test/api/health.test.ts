@@ -62,7 +62,7 @@ describe.each(['/healthz', '/health'])('%s', (path) => {
     const answer = await world.api('GET', path, undefined, open);
     expect([answer.status, answer.body]).toEqual([
       200,
-      { status: 'ok', warnings: { [CREDENTIAL]: 'authority refused' } },
+      { status: 'ok', warnings: { [CREDENTIAL]: 'unavailable; GET /tokens says why' } },
     ]);
   });
 

@@ -140,7 +140,7 @@ describe('the list', () => {
       await refused(world, () => world.api('GET', `${paths.rotations}?limit=${limit}`), {
         http: 400,
         code: 'invalid_request',
-        detail: /^'limit': .*; nothing was changed\.$/,
+        detail: /^'limit' must .*; nothing was changed\.$/,
         extra: { fields: ['limit'] },
       });
     },

@@ -17,8 +17,8 @@ test('a good manifest is counted: the file that is named, else the one of the in
   const named = await velvet(['manifest', 'check', 'm.yml'], { cwd });
   const own = await velvet(['manifest', 'check'], { cwd, env: { VELVET_MANIFEST: committed } });
 
-  expect(named).toEqual({ code: 0, stdout: 'ok: 1 credentials, 2 rows\n', stderr: '' });
-  expect(own).toEqual({ code: 0, stdout: 'ok: 1 credentials, 4 rows\n', stderr: '' });
+  expect(named).toEqual({ code: 0, stdout: 'ok: 1 credential, 2 rows\n', stderr: '' });
+  expect(own).toEqual({ code: 0, stdout: 'ok: 1 credential, 4 rows\n', stderr: '' });
 });
 
 test('every mistake is told at once, each with file, line and column', async () => {

@@ -19,7 +19,7 @@ export function createAuthorities(
       const secret = fromEnvironment ? bootstrap[name] : await vault.read(slots.current(name));
       if (secret !== null && secret !== undefined) return secret;
       const where = fromEnvironment
-        ? `set ${name} in the environment of stage and distribute`
+        ? `set ${name} in the environment of stage and distribute (and of your shell, for \`npx velvet\`)`
         : `put it into the vault with \`npx velvet adopt ${name}\``;
       throw new VelvetError('authority_invalid', `authority ${name} is missing`, {
         detail: `The authority ${name} is missing: ${where}, then retry.`,

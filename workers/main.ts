@@ -23,8 +23,6 @@ async function main(): Promise<void> {
   );
   await demandFit(redis, first.allowVolatileRedis);
   const running = envs.map(([family, env]) => start(family, env));
-  await Promise.all(running.map((family) => family.ready));
-  log.info('ready', { pid: process.pid });
 
   let stopping = false;
   const stop = async (signal: string) => {
@@ -46,6 +44,9 @@ async function main(): Promise<void> {
       });
     });
   }
+  // Whoever reads this line may stop the process from then on, and be sure that it lets go of its tasks.
+  await Promise.all(running.map((family) => family.ready));
+  log.info('ready', { pid: process.pid });
 
   function start(family: WorkerFamily, env: (typeof envs)[number][1]) {
     return startFamily(family, env as never, {

@@ -38,7 +38,8 @@ async function tryToStart(extra: readonly string[], port: number): Promise<Redis
       child.kill('SIGKILL');
       await exited;
     }
-    await rm(dir, { recursive: true, force: true });
+    // A child that rewrites the append-only file outlives its server by a moment.
+    await rm(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
   };
   if ((await pidOf(url)) === child.pid)
     return { url, dir, process: child, stop, [Symbol.asyncDispose]: stop };

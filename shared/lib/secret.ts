@@ -63,6 +63,19 @@ export class Secret {
   }
 }
 
+/** What a value can be recognised by without being at hand; a `Secret` is one of itself. */
+export interface Likeness {
+  equals(held: Secret): boolean;
+}
+
+/** Recognises the value of which only the fingerprint is left, e.g. one that died before anybody copied it. */
+export function likenessOf(key: Buffer, fingerprint: string): Likeness {
+  return {
+    equals: (held) =>
+      timingSafeEqual(Buffer.from(held.fingerprint(key), 'hex'), Buffer.from(fingerprint, 'hex')),
+  };
+}
+
 /** The first 12 hex digits: enough to tell two values apart on a screen. */
 export function shortFingerprint(fingerprint: string): string {
   return fingerprint.slice(0, 12);

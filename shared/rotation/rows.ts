@@ -55,6 +55,12 @@ export const rowSchema = z.object({
   paced_until: instant.nullable().default(null),
   /** A write that was begun and not reported back: fence, and the wall-clock end of its lease. Counts as holding the new value. */
   started: z.object({ fence: z.string(), until: instant }).nullable().default(null),
+  /** A write of the new value was begun here, and no look since has shown another one: the row counts as holding it. */
+  touched: z.boolean().default(false),
+  /** Until then (wall clock, ms) a write whose answer was lost may still be applied, beside the one in `started`. */
+  quiet_after: instant.default(0),
+  /** Named in a forced revoke: stands as it is, unproven. */
+  stale: z.boolean().default(false),
   /** What the last push left behind for later questions. */
   receipt: z.object({ version: z.string() }).nullable().default(null),
   /** When everything at the destination was first seen to run on the value, and on which state of it. */
@@ -87,6 +93,9 @@ export function newRow(pinned: PinnedRow, at: number): Row {
     note: null,
     paced_until: null,
     started: null,
+    touched: false,
+    quiet_after: 0,
+    stale: false,
     receipt: null,
     effective_at: null,
     effective_version: null,
@@ -125,7 +134,8 @@ export function rowStep(from: RowStatus, on: RowEvent): RowStatus | null {
 
 /** The status that a phase moves. */
 export function statusIn(row: Row, phase: Phase): RowStatus {
-  return phase === 'distribute' ? row.distribute_status : row.validate_status;
+  if (phase === 'distribute') return row.distribute_status;
+  return phase === 'prove' && row.stale ? 'skipped' : row.validate_status;
 }
 
 export function withStatus(row: Row, phase: Phase, status: RowStatus): Row {
@@ -236,6 +246,16 @@ export function toBeProven(row: Row): Row {
   return { ...row, ...cleared, validate_status: 'pending', attempts: 0, error: null, opened_at: null };
 }
 
+/** From when on nothing that was sent to the row can be applied any more (wall clock, ms). `lateMs` is its destination's. */
+export function quietAfter(row: Row, lateMs: number): number {
+  return Math.max(row.quiet_after, row.started === null ? 0 : row.started.until + lateMs);
+}
+
+/** Whether the row's place may hold the new value. */
+export function mayHoldNew(row: Row): boolean {
+  return row.touched || row.holds === 'new';
+}
+
 /** Whether Velvet itself saw the proof, so that it can be asked for again. A person's word stands as it is. */
 export function provenByVelvet(row: Row): boolean {
   return (
@@ -264,6 +284,7 @@ export function publicRow(row: Row): Record<string, unknown> {
       at: time(row.probe.begun_at),
     },
     wave_health: row.wave_health,
+    stale: row.stale,
     confirmed_by: row.confirmed_by,
     note: row.note,
     paced_until: time(row.paced_until),

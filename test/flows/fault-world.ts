@@ -149,7 +149,7 @@ export async function nothingLost(run: Run, status: Status): Promise<void> {
     const kept = held.some((value) => value?.reveal() === running);
     expect(kept, `the vault holds what ${app.name} runs on`).toBe(true);
     const row = await world.store.row(refOf(run), `heroku-config-${app.name}`);
-    const says = row !== null && (row.started !== null || row.receipt !== null || row.holds === 'new');
+    const says = row !== null && (row.touched || row.receipt !== null || row.holds === 'new');
     const written = tokenOf(app.config) !== world.firstToken;
     expect(says || !written, `${app.name} holds the new value, and its row says that it may`).toBe(true);
   }

@@ -3,7 +3,7 @@ import { VelvetError, isVelvetError } from '../../shared/lib/errors.ts';
 import { leaseFrom } from '../../shared/lib/lease.ts';
 import type { Target } from '../../shared/manifest/schema.ts';
 import type { Task } from '../../shared/rotation/effects.ts';
-import type { Row } from '../../shared/rotation/rows.ts';
+import { quietAfter, type Row } from '../../shared/rotation/rows.ts';
 import type { Handler, TaskContext, Verdict } from '../run.ts';
 import type { VendorCall } from '../vendors/contract.ts';
 import type { DistributeDeps } from './deps.ts';
@@ -52,6 +52,8 @@ async function write(
     ...before,
     attempts: before.attempts + 1,
     started: { fence, until },
+    touched: true,
+    quiet_after: quietAfter(before, destination.capabilities.lateMs),
     error: null,
     paced_until: null,
   }));
@@ -83,8 +85,8 @@ async function write(
 
 /** A refusal ends its own write and no other: what an earlier attempt left open may be applied, until a look says otherwise. */
 async function closeIfRefused(deps: DistributeDeps, task: Task, row: Row, error: unknown): Promise<void> {
-  if (!isVelvetError(error) || error.retry === 'reconcile' || row.started !== null) return;
-  await noteRow(deps, task, 'push_refused', (before) => ({ ...before, started: null }));
+  if (!isVelvetError(error) || error.retry === 'reconcile') return;
+  await noteRow(deps, task, 'push_refused', (before) => ({ ...before, started: null, touched: row.touched }));
 }
 
 async function takeEffect(deps: DistributeDeps, task: Task, context: TaskContext): Promise<Verdict> {

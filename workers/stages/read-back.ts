@@ -14,7 +14,7 @@ export function readBack(deps: StageDeps): Handler {
       const { job, row } = open;
       const target = targetOf(row);
       const authority = await deps.authorities.read(target.update_auth_token_name);
-      const known = { next: await deps.values.next(job), previous: await deps.values.previous(job) };
+      const known = await deps.values.known(job);
       const call: VendorCall = {
         jobId: job.jobId,
         fence: task.fence ?? '',

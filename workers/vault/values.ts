@@ -1,7 +1,8 @@
 // The values of one job, read from the vault once per process and phase. Law: a value that is not the recorded one is not used.
 import { VelvetError } from '../../shared/lib/errors.ts';
-import { shortFingerprint, type Secret } from '../../shared/lib/secret.ts';
+import { likenessOf, shortFingerprint, type Secret } from '../../shared/lib/secret.ts';
 import type { Job } from '../../shared/rotation/job.ts';
+import type { KnownValues } from '../vendors/contract.ts';
 import { slots, type Vault } from './contract.ts';
 
 export interface Values {
@@ -9,6 +10,8 @@ export interface Values {
   next(job: Job): Promise<Secret>;
   /** The value before this job, or null where it was dead or never there. */
   previous(job: Job): Promise<Secret | null>;
+  /** What a destination is compared with: the new value where the job has one, and the old one, which where it was dead is known by its fingerprint alone. */
+  known(job: Job): Promise<KnownValues>;
 }
 
 /** Enough for every job that moves at once in one process; the oldest goes first. */
@@ -33,16 +36,29 @@ export function createValues(vault: Vault, fingerprintKey: Buffer): Values {
     return secret;
   }
 
+  async function next(job: Job): Promise<Secret> {
+    const slot = slots.pending(job.credential, job.mintedFence ?? 'none');
+    const secret = job.mintedFence === null ? null : await read(slot, job.newFingerprint, job);
+    if (secret !== null) return secret;
+    // Promoted already, by a step whose record Redis lost: then the current value is the job's.
+    const current = job.newFingerprint === null ? null : await vault.read(slots.current(job.credential));
+    if (current?.fingerprint(fingerprintKey) === job.newFingerprint && current !== null) return current;
+    throw new VelvetError('invariant_broken', `${slot} is empty`, {
+      detail: `${vault.ref(slot)} is empty: abort the job.`,
+    });
+  }
+
+  const previous = (job: Job) => read(slots.previous(job.credential, job.jobId), job.oldFingerprint, job);
+
   return {
-    async next(job) {
-      const slot = slots.pending(job.credential, job.mintedFence ?? 'none');
-      const secret = job.mintedFence === null ? null : await read(slot, job.newFingerprint, job);
-      if (secret === null)
-        throw new VelvetError('invariant_broken', `${slot} is empty`, {
-          detail: `${vault.ref(slot)} is empty: abort the job.`,
-        });
-      return secret;
+    next,
+    previous,
+    async known(job) {
+      const dead = job.oldFingerprint === null ? null : likenessOf(fingerprintKey, job.oldFingerprint);
+      return {
+        next: job.newFingerprint === null ? null : await next(job),
+        previous: (await previous(job)) ?? dead,
+      };
     },
-    previous: (job) => read(slots.previous(job.credential, job.jobId), job.oldFingerprint, job),
   };
 }

@@ -1,6 +1,6 @@
 // What the code of one vendor promises to the stages. Law: a handler knows neither queue nor status; it never retries, sleeps or logs.
 import type { Fence, Lease } from '../../shared/lib/lease.ts';
-import type { Secret } from '../../shared/lib/secret.ts';
+import type { Likeness, Secret } from '../../shared/lib/secret.ts';
 import type { IssuerName } from '../../shared/manifest/vendors.ts';
 import type { Target, UpdateMethod } from '../../shared/manifest/schema.ts';
 
@@ -74,8 +74,8 @@ export interface PushReceipt {
 
 /** The values a destination may be compared with. The comparison happens inside the handler, so that no value leaves it. */
 export interface KnownValues {
-  readonly next: Secret | null;
-  readonly previous: Secret | null;
+  readonly next: Likeness | null;
+  readonly previous: Likeness | null;
 }
 
 export interface Evidence {

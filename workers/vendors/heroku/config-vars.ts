@@ -109,8 +109,8 @@ function valueIn(vars: Readonly<Record<string, unknown>>, key: string): Secret |
 function compare(held: Secret | null, { next, previous }: KnownValues): Evidence['holds'] {
   if (next === null && previous === null) return 'unknown';
   if (held === null) return 'other';
-  if (next !== null && held.equals(next)) return 'new';
-  return previous !== null && held.equals(previous) ? 'old' : 'other';
+  if (next?.equals(held) === true) return 'new';
+  return previous?.equals(held) === true ? 'old' : 'other';
 }
 
 interface EffectQuestion {

@@ -1,6 +1,6 @@
 // What each action of an operator writes: the event of the table, the rows that it opens again, the note that it leaves.
 import { VelvetError } from '../shared/lib/errors.ts';
-import { isCarriedOut, offeredActions } from '../shared/rotation/carried-out.ts';
+import { offeredActions } from '../shared/rotation/carried-out.ts';
 import type { JobRef } from '../shared/rotation/effects.ts';
 import type { Job } from '../shared/rotation/job.ts';
 import type { Status } from '../shared/rotation/statuses.ts';
@@ -19,7 +19,9 @@ import {
 } from '../shared/rotation/rows.ts';
 import { refusal, type Applied, type RowChange, type Speaker } from '../shared/transition.ts';
 import type { ApiDeps } from './router.ts';
+import { provenAgain, revoking } from './revoke-gate.ts';
 import type { StageBody } from './schemas.ts';
+import { carriedOut, operatorOf, stop } from './stopping.ts';
 
 export async function act(deps: ApiDeps, ref: JobRef, body: StageBody, by: Speaker): Promise<void> {
   const { transitions } = deps;
@@ -34,38 +36,29 @@ export async function act(deps: ApiDeps, ref: JobRef, body: StageBody, by: Speak
     case 'proceed_mint':
       await transitions.apply(ref, 'proceed_mint', by, (job) =>
         carriedOut(job, 'proceed_mint', {
-          facts: { confirm: body.confirm ?? null },
+          facts: { confirm: body.confirm ?? null, acknowledgeDead: body.acknowledge_dead ?? false },
           patch: { minted_by: operatorOf(by), error: null },
+          detail: body.acknowledge_dead === true ? { acknowledge_dead: true } : {},
         }),
       );
       return;
     case 'proceed_revoke':
       await transitions.apply(ref, 'proceed_revoke', by, async (job) =>
-        carriedOut(job, 'proceed_revoke', await revoking(deps, job, body)),
+        carriedOut(job, 'proceed_revoke', await revoking(deps, job, body, operatorOf(by))),
       );
       return;
     case 'verify':
-    case 'mark_revoked':
-    case 'abort': {
-      const ticket = 'ticket_id' in body && body.ticket_id !== undefined ? { ticket_id: body.ticket_id } : {};
-      await transitions.apply(ref, body.action, by, (job) =>
-        carriedOut(job, body.action, { patch: { ...ticket, error: null }, detail: ticket }),
+      await transitions.apply(ref, 'verify', by, (job) =>
+        carriedOut(job, 'verify', { patch: { error: null } }),
       );
       return;
-    }
+    case 'mark_revoked':
+    case 'abort':
+    case 'restore':
+    case 'resolve_residual':
+      await stop(deps, ref, body, by);
+      return;
   }
-}
-
-/** What the table allows and this release does not carry out yet is refused like what the table refuses. */
-function carriedOut(job: Job, action: StageBody['action'], applied: Applied): Applied {
-  const known = decide(job, action, applied.facts).verdict !== 'no_such_transition';
-  if (known && !isCarriedOut(job.status, action))
-    throw refusal(job, action, { verdict: 'no_such_transition' });
-  return applied;
-}
-
-function operatorOf(by: Speaker): string | null {
-  return by.kind === 'operator' ? by.actor.operatorId : null;
 }
 
 /** Which rows a retry opens again, if the status has rows at all. Throws `nothing_to_retry`, saying why none would open. */
@@ -144,13 +137,6 @@ function renewed(row: Row, phase: Phase): Row {
   return phase === 'distribute' ? toBeWritten(row) : toBeProven(row);
 }
 
-/** What Velvet proved is to be proven once more; what a person confirmed or skipped stands. */
-async function provenAgain(deps: ApiDeps, job: Job): Promise<Pick<Applied, 'rows' | 'tally'>> {
-  const rows = await deps.store.rows(job);
-  const after = rows.map((row) => (provenByVelvet(row) ? toBeProven(row) : row));
-  return { rows: after.filter((row, index) => row !== rows[index]), tally: tally(after, 'prove') };
-}
-
 /** Throws `not_found`, naming those that there are, for a consumer that is none of the job's. */
 function demandKnown(rows: readonly Row[], consumerIds: readonly string[]): void {
   const known = rows.map((row) => row.consumer_id);
@@ -159,31 +145,6 @@ function demandKnown(rows: readonly Row[], consumerIds: readonly string[]): void
   throw new VelvetError('not_found', 'unknown consumer', {
     detail: `The job has no consumer named ${unknown.join(', ')}; it has ${known.join(', ')}.`,
   });
-}
-
-/** The gate: the ticket, the evidence as it stands, and every proof asked for once more. */
-async function revoking(
-  deps: ApiDeps,
-  job: Job,
-  body: Extract<StageBody, { action: 'proceed_revoke' }>,
-): Promise<Applied> {
-  const rows = await deps.store.rows(job);
-  // One that is given and empty is refused, also where the job has one: what was sent is not what was meant.
-  const ticketId = body.ticket_id ?? job.ticketId;
-  return {
-    facts: { ticketId, confirm: body.confirm ?? null },
-    patch: { ticket_id: ticketId, error: null },
-    ...(await provenAgain(deps, job)),
-    detail: {
-      ticket_id: ticketId,
-      evidence: rows.map((row) => ({
-        consumer_id: row.consumer_id,
-        proof: row.proof,
-        status: row.validate_status,
-      })),
-      inactive: job.inactive,
-    },
-  };
 }
 
 async function settle(

@@ -1,4 +1,5 @@
 // The web process: environment → manifest → Redis → listen. SIGTERM: stop accepting, end the streams, close. It has no vault and no vendor's token.
+import { VelvetError } from '../shared/lib/errors.ts';
 import { serve } from '@hono/node-server';
 import type { Server } from 'node:http';
 import { systemClock } from '../shared/lib/clock.ts';
@@ -50,6 +51,7 @@ async function main(): Promise<void> {
     system: createSystemStore(redis),
     feed: createFeed(redis, subscriber),
     transitions: createTransitions(store, relay, systemClock),
+    look: () => Promise.reject(new VelvetError('degraded', 'nobody to look')),
     clock: systemClock,
     times,
     log,

@@ -1,9 +1,10 @@
 // What a caller sees of one job: the record, its rows, and what may be done with it now.
 import { isoTime } from '../shared/lib/clock.ts';
 import { offeredActions } from '../shared/rotation/carried-out.ts';
-import { kindOf, publicJob, type Job } from '../shared/rotation/job.ts';
+import { kindOf, type Job } from '../shared/rotation/job.ts';
 import type { OperatorAction } from '../shared/rotation/machine.ts';
-import { publicRow, type Row } from '../shared/rotation/rows.ts';
+import { publicJob, publicRow } from '../shared/rotation/view.ts';
+import type { Row } from '../shared/rotation/rows.ts';
 import type { Scope } from '../shared/redis/system-store.ts';
 import type { Caller } from './auth.ts';
 

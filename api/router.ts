@@ -6,11 +6,21 @@ import type { Log } from '../shared/lib/log.ts';
 import type { Manifest } from '../shared/manifest/schema.ts';
 import type { Feed } from '../shared/redis/feed.ts';
 import type { JobStore } from '../shared/redis/job-store.ts';
+import type { JobRef } from '../shared/rotation/effects.ts';
 import type { SystemStore } from '../shared/redis/system-store.ts';
 import type { Times } from '../shared/times.ts';
 import type { Transitions } from '../shared/transition.ts';
 import type { AppEnvironment } from './auth.ts';
 import { invalid } from './validation.ts';
+
+/** What a stage worker saw at a consumer's place. */
+export interface LookAnswer {
+  readonly holds: 'old' | 'new' | 'other' | 'unknown';
+  /** Whether this kind of place can be read back at all. */
+  readonly readable: boolean;
+  /** Why it could not be read back, where it could not. */
+  readonly problem: string | null;
+}
 
 export interface ApiDeps {
   readonly env: string;
@@ -21,6 +31,8 @@ export interface ApiDeps {
   readonly system: SystemStore;
   readonly feed: Feed;
   readonly transitions: Transitions;
+  /** What a consumer's place holds now, as the stage worker sees it. Throws `degraded` where none answers. */
+  readonly look: (ref: JobRef, consumerId: string) => Promise<LookAnswer>;
   readonly clock: Clock;
   readonly times: Times;
   readonly log: Log;

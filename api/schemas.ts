@@ -1,6 +1,7 @@
 // The wire: what requests must look like and what answers look like. The same schemas validate and make /openapi.json.
 import { z } from '@hono/zod-openapi';
 import { operatorActionNames } from '../shared/rotation/machine.ts';
+import { residualKindNames } from '../shared/rotation/residuals.ts';
 import { statusNames } from '../shared/rotation/statuses.ts';
 import { systemOperator } from '../shared/redis/events.ts';
 import { scopes } from '../shared/redis/system-store.ts';
@@ -35,7 +36,6 @@ const flowType = z.enum(['operational'], {
   error:
     "must be 'operational': this release carries out operational rotations; 'revocation' and 'testing' come with a later one",
 });
-const noForce = z.literal(false, { error: 'must be false: forced revocation comes with a later release' });
 
 export const createBody = z
   .strictObject({
@@ -43,7 +43,10 @@ export const createBody = z
     idempotency_key: words(200).openapi({
       description: 'Yours to choose, e.g. a UUID. The same key with the same body answers with the same job.',
     }),
-    force_revoke: noForce.default(false),
+    force_revoke: z.boolean().default(false).openapi({
+      description:
+        'Lets `proceed_revoke` run although consumers are unproven, if `acknowledge_stale` names exactly those. Cannot be set later.',
+    }),
     ticket_id: ticket(1).optional(),
     reason: words(1000).optional(),
   })
@@ -63,12 +66,22 @@ const consumerId = words(120);
 /** One shape per action; those of the table that this release does not carry out are refused by the job, not by the schema. */
 const carriedShapes = [
   z.strictObject({ action: z.literal('verify'), version }),
-  z.strictObject({ action: z.literal('proceed_mint'), version, confirm: z.string().optional() }),
+  z.strictObject({
+    action: z.literal('proceed_mint'),
+    version,
+    confirm: z.string().optional(),
+    acknowledge_dead: z.boolean().optional().openapi({
+      description: 'From verify_failed with a dead current token: that there is nothing to go back to.',
+    }),
+  }),
   z.strictObject({
     action: z.literal('proceed_revoke'),
     version,
     ticket_id: ticket(0).optional(),
     confirm: z.string().optional(),
+    acknowledge_stale: z.array(consumerId).optional().openapi({
+      description: 'With force_revoke: exactly the consumers that are unproven, and may lose access.',
+    }),
   }),
   z.strictObject({
     action: z.literal('retry'),
@@ -89,7 +102,23 @@ const carriedShapes = [
     reason: words(2000),
   }),
   z.strictObject({ action: z.literal('mark_revoked'), version, ticket_id: ticket(1).optional() }),
-  z.strictObject({ action: z.literal('abort'), version, ticket_id: ticket(1).optional() }),
+  z.strictObject({
+    action: z.literal('abort'),
+    version,
+    ticket_id: ticket(1).optional(),
+    restore: z.boolean().optional().openapi({
+      description: 'Put the previous value back to every consumer that holds, or may hold, the new one.',
+    }),
+  }),
+  z.strictObject({ action: z.literal('restore'), version, ticket_id: ticket(1).optional() }),
+  z.strictObject({
+    action: z.literal('resolve_residual'),
+    version,
+    kind: z.enum(residualKindNames),
+    who: words(200),
+    note: words(2000).optional(),
+    ticket_id: ticket(1).optional(),
+  }),
 ] as const;
 const carried: readonly string[] = carriedShapes.map((shape) => shape.shape.action.value);
 export const laterActions = operatorActionNames.filter((name) => !carried.includes(name));

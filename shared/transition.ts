@@ -9,15 +9,10 @@ import { changeFields, type Change } from './redis/job-writes.ts';
 import { offeredActions } from './rotation/carried-out.ts';
 import type { Effect, JobRef, Task } from './rotation/effects.ts';
 import { encodePatch, isOver, kindOf, type Actor, type Job, type JobPatch } from './rotation/job.ts';
-import {
-  decide,
-  decideClosing,
-  type Decision,
-  type Facts,
-  type JobEvent,
-  type Refusal,
-} from './rotation/machine.ts';
-import { publicRow, statusIn, tallyDelta, type Outcome, type Row, type Tally } from './rotation/rows.ts';
+import type { Facts } from './rotation/guards.ts';
+import { decide, decideClosing, type Decision, type JobEvent, type Refusal } from './rotation/machine.ts';
+import { publicRow } from './rotation/view.ts';
+import { statusIn, tallyDelta, type Outcome, type Row, type Tally } from './rotation/rows.ts';
 
 /** Who speaks: an operator, held back by the version; or an attempt of a task, held back by status_version and fence. */
 export type Speaker =

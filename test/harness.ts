@@ -1,4 +1,5 @@
 // A whole Velvet in one process: real Redis, the real families and API, simulators outside, times of its own. One fresh world per test.
+import { VelvetError } from '../shared/lib/errors.ts';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -194,6 +195,7 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
     system,
     feed,
     transitions: createTransitions(store, relay, systemClock),
+    look: () => Promise.reject(new VelvetError('degraded', 'nobody to look')),
     clock: systemClock,
     times,
     log: logOf('web'),

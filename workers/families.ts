@@ -121,8 +121,9 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
   stage(env: StageEnv, parts) {
     const { core, around } = parts;
     const deps = stageDeps(env, parts);
+    const healthcheck = createHealthcheck({ door: parts.door, times: core.times });
     const handlers: Handlers = {
-      enqueue_verify: verify(deps),
+      enqueue_verify: verify({ ...deps, healthcheck }),
       enqueue_mint: mint(deps),
       enqueue_distribute: startPhase(core, 'distribute'),
       enqueue_validate: startPhase(core, 'validate'),

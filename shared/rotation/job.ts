@@ -59,6 +59,16 @@ const recordSchema = z.object({
   awaiting: text.pipe(z.enum(['operator_value']).nullable()),
   awaiting_reason: text,
   cleanup: text.pipe(z.enum(['pending', 'done', 'needs_person']).nullable()),
+  /** Which status an abort came from. */
+  aborted_from: text.pipe(z.enum(statusNames as [Status, ...Status[]]).nullable()),
+  /** Since when the present round of the cleanup runs. */
+  cleanup_since: instant.default(0),
+  /** The present round of the cleanup puts the previous value back. */
+  restoring: flag,
+  /** A restore was begun: from then on the new value is the one to leave, and the old token must live. */
+  went_back: flag,
+  /** The revoke under way was forced: unproven consumers were named by an operator. */
+  forced: flag,
   current_state: text.pipe(z.enum(['alive', 'dead', 'absent']).nullable()),
   may_mint: flag,
   issuer: z.string(),
@@ -116,6 +126,11 @@ export interface Job extends JobRef {
   readonly awaiting: 'operator_value' | null;
   readonly awaitingReason: string | null;
   readonly cleanup: 'pending' | 'done' | 'needs_person' | null;
+  readonly abortedFrom: Status | null;
+  readonly cleanupSince: number;
+  readonly restoring: boolean;
+  readonly wentBack: boolean;
+  readonly forced: boolean;
   readonly currentState: 'alive' | 'dead' | 'absent' | null;
   readonly mayMint: boolean;
   readonly issuer: string;
@@ -166,6 +181,11 @@ export function parseJob(hash: Readonly<Record<string, string>>): Job {
     awaiting: r.awaiting,
     awaitingReason: r.awaiting_reason,
     cleanup: r.cleanup,
+    abortedFrom: r.aborted_from,
+    cleanupSince: r.cleanup_since,
+    restoring: r.restoring,
+    wentBack: r.went_back,
+    forced: r.forced,
     currentState: r.current_state,
     mayMint: r.may_mint,
     issuer: r.issuer,
@@ -186,15 +206,19 @@ export function parseJob(hash: Readonly<Record<string, string>>): Job {
     quietAfter: r.quiet_after,
     idem: r.idem,
     inactive: r.inactive ?? [],
-    tally: {
-      total: r.t_total,
-      pending: r.t_pending,
-      open: r.t_open,
-      manual: r.t_manual,
-      failed: r.t_failed,
-      ok: r.t_ok,
-      proven: r.t_proven,
-    },
+    tally: tallyIn(r),
+  };
+}
+
+function tallyIn(r: JobRecord): Tally {
+  return {
+    total: r.t_total,
+    pending: r.t_pending,
+    open: r.t_open,
+    manual: r.t_manual,
+    failed: r.t_failed,
+    ok: r.t_ok,
+    proven: r.t_proven,
   };
 }
 
@@ -241,37 +265,4 @@ export function isOver(job: Job): boolean {
   return (
     kindOf(job) === 'end' && (job.status !== 'aborted' || job.cleanup === 'done' || job.cleanup === null)
   );
-}
-
-/** What the API shows of a job; rows are added by the caller. */
-export function publicJob(job: Job): Record<string, unknown> {
-  return {
-    job_id: job.jobId,
-    credential: job.credential,
-    env: job.env,
-    flow_type: job.flowType,
-    status: job.status,
-    status_since: iso(job.statusSince),
-    version: job.version,
-    awaiting: job.awaiting,
-    cleanup: job.cleanup,
-    force_revoke: job.forceRevoke,
-    ticket_id: job.ticketId,
-    old_auth_id: job.oldAuthId,
-    new_auth_id: job.newAuthId,
-    vault_ref: job.vaultRef,
-    error: job.error && { code: job.error.code, detail: job.error.detail, at: iso(job.error.at) },
-    residual: job.residuals.map((r) => ({
-      ...r,
-      resolved_at: r.resolved_at === null ? null : iso(r.resolved_at),
-    })),
-    inactive: job.inactive,
-    created_by: job.createdBy,
-    created_at: iso(job.createdAt),
-    updated_at: iso(job.updatedAt),
-  };
-}
-
-function iso(ms: number): string {
-  return new Date(ms).toISOString();
 }

@@ -1,75 +1,10 @@
 // THE table: every way a job's status can change. `decide` is the only function that yields a next status.
 import type { ErrorCode } from '../lib/errors.ts';
 import type { Effect } from './effects.ts';
-import type { Actor, Job, JobPatch } from './job.ts';
-import { openResiduals } from './residuals.ts';
+import { guards, type Facts, type GuardName } from './guards.ts';
+import type { Job, JobPatch } from './job.ts';
 import { closedOutcomes, type Outcome } from './rows.ts';
 import type { Status } from './statuses.ts';
-
-/** What an operator or a worker brings to a transition, beside the job itself. Loaded beforehand; guards do no I/O. */
-export interface Facts {
-  readonly actor?: Actor;
-  readonly ticketId?: string | null;
-  readonly confirm?: string | null;
-  readonly acknowledgeDead?: boolean;
-  /** Consumers that a forced revoke names, and those that are in fact unproven. */
-  readonly acknowledgeStale?: readonly string[];
-  readonly staleConsumers?: readonly string[];
-  /** How the phase closed. */
-  readonly outcome?: Outcome;
-  /** Of the rows, whichever phase: is there one left that is proven or confirmed. */
-  readonly anyRowProven?: boolean;
-  /** Whether the job's rows allow what is asked of one of them. */
-  readonly rowAllows?: boolean;
-  readonly retryableRows?: number;
-}
-
-interface Guard {
-  /** job: what the job is, decides whether the action is offered · input: what the caller must bring · outcome: how it went. */
-  readonly about: 'job' | 'input' | 'outcome';
-  readonly code: ErrorCode;
-  readonly holds: (job: Job, facts: Facts) => boolean;
-}
-
-// oxfmt-ignore
-const guardTable = {
-  flowIsOperational: { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.flowType === 'operational' },
-  flowIsTesting:     { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.flowType === 'testing' },
-  flowIsNotTesting:  { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.flowType !== 'testing' },
-  currentDead:       { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.currentState === 'dead' },
-  authorityMayMint:  { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.mayMint },
-  awaitingValue:     { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.awaiting === 'operator_value' },
-  aRowNeedsAPerson:  { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.tally.manual > 0 },
-  aRowCouldReopen:   { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.tally.failed > 0 || job.tally.ok > job.tally.proven },
-  promoting:         { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.promoting },
-  everyProofStands:  { about: 'job',     code: 'rows_open',              holds: ({ tally: t }) => t.open === 0 && t.pending === 0 && t.failed === 0 && t.proven > 0 },
-  aRowFailed:        { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.tally.failed > 0 },
-  forceRevokeJob:    { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.forceRevoke },
-  notPromoting:      { about: 'job',     code: 'action_not_allowed',     holds: (job) => !job.promoting },
-  notPromoted:       { about: 'job',     code: 'action_not_allowed',     holds: (job) => !job.promoted },
-  previousAlive:     { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.currentState === 'alive' },
-  cleanupNotOver:    { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.cleanup === 'needs_person' },
-  aResidualOpen:     { about: 'job',     code: 'action_not_allowed',     holds: (job) => openResiduals(job.residuals).length > 0 },
-  oldTokenLeft:      { about: 'job',     code: 'action_not_allowed',     holds: (job) => openResiduals(job.residuals).some((r) => r.kind === 'old_token_live' || r.kind === 'manual_revoke') },
-  cleanupNotDone:    { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.cleanup !== 'done' },
-  noRowOpen:         { about: 'job',     code: 'rows_open',              holds: (job) => job.tally.open === 0 },
-  ticketGiven:       { about: 'input',   code: 'ticket_required',        holds: (job, f) => (f.ticketId ?? job.ticketId ?? '') !== '' },
-  confirmMatches:    { about: 'input',   code: 'confirm_mismatch',       holds: (job, f) => f.confirm === undefined || f.confirm === null || f.confirm === job.credential },
-  confirmGiven:      { about: 'input',   code: 'confirm_mismatch',       holds: (job, f) => f.confirm === job.credential },
-  deadAcknowledged:  { about: 'input',   code: 'not_acknowledged',       holds: (_, f) => f.acknowledgeDead === true },
-  staleAcknowledged: { about: 'input',   code: 'stale_not_acknowledged', holds: (_, f) => sameNames(f.acknowledgeStale ?? [], f.staleConsumers ?? []) },
-  twoPersons:        { about: 'input',   code: 'two_persons_required',   holds: (job, f) => !job.twoPerson || (f.actor !== undefined && f.actor.operatorId !== job.mintedBy) },
-  rowAllows:         { about: 'input',   code: 'row_not_open',           holds: (_, f) => f.rowAllows === true },
-  aRowWouldOpen:     { about: 'input',   code: 'nothing_to_retry',       holds: (_, f) => (f.retryableRows ?? 0) > 0 },
-  rowsAll:           { about: 'outcome', code: 'invariant_broken',       holds: (_, f) => f.outcome === 'all' },
-  rowsWave:          { about: 'outcome', code: 'invariant_broken',       holds: (_, f) => f.outcome === 'wave' },
-  rowsSome:          { about: 'outcome', code: 'invariant_broken',       holds: (_, f) => f.outcome === 'some' },
-  rowsNone:          { about: 'outcome', code: 'invariant_broken',       holds: (_, f) => f.outcome === 'none' },
-  aProofStands:      { about: 'outcome', code: 'invariant_broken',       holds: (_, f) => f.outcome !== 'all' && f.anyRowProven === true },
-  noProofStands:     { about: 'outcome', code: 'invariant_broken',       holds: (_, f) => f.outcome !== 'all' && f.anyRowProven === false },
-} as const satisfies Record<string, Guard>;
-export type GuardName = keyof typeof guardTable;
-export const guards: Readonly<Record<GuardName, Guard>> = guardTable;
 
 /** Effects that tell somebody, as against those that move the job on. */
 const telling: readonly Effect[] = ['notify', 'page_leak', 'update_alarm'];
@@ -153,13 +88,13 @@ const table = [
   { from: validateParked,     on: 'confirm_consumer', by: 'operator', when: ['aRowFailed', 'rowAllows'], to: 'same' },
   { from: validateParked,     on: 'skip_consumer',    by: 'operator', when: ['aRowFailed', 'rowAllows'], to: 'same' },
   { from: validateParked,     on: 'rows_closed',      by: 'worker',   when: ['rowsAll'], to: 'validated', effects: ['notify'] },
-  { from: 'validated',        on: 'proceed_revoke',   by: 'operator', when: ['ticketGiven', 'confirmMatches', 'twoPersons'], to: 'revoking', patch: { phase: 'prove', step: 'prove' }, effects: ['open_rows'] },
+  { from: 'validated',        on: 'proceed_revoke',   by: 'operator', when: ['staleAcknowledged', 'ticketGiven', 'confirmMatches', 'twoPersons'], to: 'revoking', patch: { phase: 'prove', step: 'prove' }, effects: ['open_rows'] },
   { from: ['distribute_partial', ...validateParked], on: 'proceed_revoke', by: 'operator', when: ['forceRevokeJob', 'staleAcknowledged', 'ticketGiven', 'confirmMatches', 'twoPersons'], to: 'revoking', patch: { phase: 'prove', step: 'prove' }, effects: ['open_rows'] },
   { from: 'revoking',         on: 'proofs_stand',     by: 'worker',   when: ['notPromoting', 'everyProofStands'], to: 'revoking', patch: { phase: null, step: 'promote' }, effects: ['enqueue_revoke'] },
   { from: 'revoking',         on: 'rows_closed',      by: 'worker',   when: ['notPromoting', 'rowsAll'], to: 'revoking', patch: { phase: null, step: 'promote' }, effects: ['enqueue_revoke'] },
   { from: 'revoking',         on: 'rows_closed',      by: 'worker',   when: ['notPromoting', 'aProofStands'], to: 'validate_partial', patch: { phase: 'validate', step: null }, effects: ['notify'] },
   { from: 'revoking',         on: 'rows_closed',      by: 'worker',   when: ['notPromoting', 'noProofStands'], to: 'validate_failed', patch: { phase: 'validate', step: null }, effects: ['notify'] },
-  { from: 'revoking',         on: 'promotion_begun',  by: 'worker',   to: 'same', patch: { promoting: true } },
+  { from: 'revoking',         on: 'promotion_begun',  by: 'worker',   when: ['pastTheProofs'], to: 'same', patch: { promoting: true } },
   { from: 'revoking',         on: 'revoke_succeeded', by: 'worker',   to: 'done', patch: { step: null }, effects: ['notify'], claim: 'free' },
   { from: 'revoking',         on: 'revoke_failed',    by: 'worker',   to: 'revoke_failed', patch: { phase: null }, effects: ['notify'] },
   { from: 'revoke_failed',    on: 'retry',            by: 'operator', when: ['promoting'], to: 'revoking', patch: { step: 'promote' }, effects: ['enqueue_revoke'] },
@@ -167,13 +102,14 @@ const table = [
   { from: 'revoke_failed',    on: 'mark_revoked',     by: 'operator', when: ['twoPersons'], to: 'revoking', patch: { step: 'check' }, effects: ['enqueue_revoke_check'] },
   { from: 'init',             on: 'abort',            by: 'operator', to: 'aborted', patch: { cleanup: 'done' }, effects: ['notify'] },
   { from: 'rev_init',         on: 'abort',            by: 'operator', to: 'aborted', patch: { cleanup: 'done' }, effects: ['notify'] },
-  { from: 'verifying',        on: 'abort',            by: 'operator', to: 'aborted', patch: { cleanup: 'pending', phase: null, awaiting: null }, effects: ['enqueue_cleanup'], fence: 'raise' },
-  { from: afterVerifying,     on: 'abort',            by: 'operator', when: ['flowIsNotTesting'], to: 'aborted', patch: { cleanup: 'pending', phase: null, awaiting: null }, effects: ['enqueue_cleanup'], fence: 'raise' },
-  { from: 'aborted',          on: 'cleanup_finished', by: 'worker',   to: 'same', patch: { cleanup: 'done' }, effects: ['notify'], claim: 'free' },
-  { from: 'aborted',          on: 'cleanup_delayed',  by: 'worker',   to: 'same' },
-  { from: 'aborted',          on: 'cleanup_blocked',  by: 'worker',   to: 'same', patch: { cleanup: 'needs_person' }, effects: ['notify'] },
-  { from: 'aborted',          on: 'restore',          by: 'operator', when: ['cleanupNotOver', 'notPromoted', 'previousAlive'], to: 'same', patch: { cleanup: 'pending' }, effects: ['enqueue_cleanup'], fence: 'raise' },
-  { from: 'aborted',          on: 'mark_revoked',     by: 'operator', when: ['cleanupNotOver', 'oldTokenLeft', 'twoPersons'], to: 'same', patch: { cleanup: 'pending' }, effects: ['enqueue_cleanup'], fence: 'raise' },
+  { from: 'verifying',        on: 'abort',            by: 'operator', to: 'aborted', patch: { cleanup: 'pending', phase: null, step: null, awaiting: null }, effects: ['enqueue_cleanup'], fence: 'raise' },
+  { from: afterVerifying,     on: 'abort',            by: 'operator', when: ['flowIsNotTesting'], to: 'aborted', patch: { cleanup: 'pending', phase: null, step: null, awaiting: null }, effects: ['enqueue_cleanup'], fence: 'raise' },
+  { from: 'aborted',          on: 'promotion_begun',  by: 'worker',   when: ['cleanupPending'], to: 'same', patch: { promoting: true } },
+  { from: 'aborted',          on: 'cleanup_finished', by: 'worker',   when: ['cleanupPending'], to: 'same', patch: { cleanup: 'done', restoring: false, step: null }, effects: ['notify'], claim: 'free' },
+  { from: 'aborted',          on: 'cleanup_delayed',  by: 'worker',   when: ['cleanupPending'], to: 'same' },
+  { from: 'aborted',          on: 'cleanup_blocked',  by: 'worker',   when: ['cleanupPending'], to: 'same', patch: { cleanup: 'needs_person', restoring: false, step: null }, effects: ['notify'] },
+  { from: 'aborted',          on: 'restore',          by: 'operator', when: ['cleanupNotOver', 'notPromoting', 'notPromoted', 'previousAlive', 'newTokenKept'], to: 'same', patch: { cleanup: 'pending', restoring: true, went_back: true }, effects: ['enqueue_cleanup'], fence: 'raise' },
+  { from: 'aborted',          on: 'mark_revoked',     by: 'operator', when: ['cleanupNotOver', 'oldTokenLeft', 'twoPersons'], to: 'same', patch: { cleanup: 'pending', step: 'check' }, effects: ['enqueue_cleanup'], fence: 'raise' },
   { from: 'aborted',          on: 'resolve_residual', by: 'operator', when: ['cleanupNotOver', 'aResidualOpen'], to: 'same', patch: { cleanup: 'pending' }, effects: ['enqueue_cleanup'], fence: 'raise' },
   { from: claiming,           on: 'preempted',        by: 'worker',   to: 'aborted', patch: { cleanup: 'done', phase: null, awaiting: null }, effects: ['notify'], claim: 'free', fence: 'raise' },
   { from: 'aborted',          on: 'preempted',        by: 'worker',   when: ['cleanupNotDone'], to: 'same', patch: { cleanup: 'done' }, effects: ['notify'], claim: 'free', fence: 'raise' },
@@ -282,13 +218,5 @@ export function operatorActions(job: Job): readonly OperatorAction[] {
         t.by === 'operator' &&
         (t.when ?? []).every((name) => guards[name].about !== 'job' || guards[name].holds(job, {})),
     ),
-  );
-}
-
-function sameNames(a: readonly string[], b: readonly string[]): boolean {
-  return (
-    a.length === b.length &&
-    new Set([...a, ...b]).size === new Set(a).size &&
-    new Set(a).size === new Set(b).size
   );
 }

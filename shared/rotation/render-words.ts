@@ -1,5 +1,5 @@
 // What the tables leave unsaid, in an operator's words: guards, row statuses, outcomes. render.ts puts it beside the tables.
-import type { GuardName } from './machine.ts';
+import type { GuardName } from './guards.ts';
 import type { Outcome, RowStatus } from './rows.ts';
 import type { FlowType, Kind } from './statuses.ts';
 
@@ -14,10 +14,13 @@ export const guardWords: Record<GuardName, string> = {
   aRowNeedsAPerson:  'a row is `manual_required`',
   aRowCouldReopen:   'a row has failed or was skipped',
   promoting:         'the new value is being made the current one',
-  everyProofStands:  'no row is open, pending or failed, and one is proven or confirmed',
+  everyProofStands:  'no row is open, pending or failed, and one is proven or confirmed, unless the revoke was forced',
   aRowFailed:        'a row has failed',
   forceRevokeJob:    'the job was created with `force_revoke`',
   notPromoting:      'the new value is not being promoted yet',
+  pastTheProofs:     'the proofs were asked for once more',
+  cleanupPending:    'the cleanup is under way',
+  newTokenKept:      'a residual keeps the new token alive',
   notPromoted:       'the new value was not promoted',
   previousAlive:     'the previous token was found alive',
   cleanupNotOver:    'the cleanup waits for a person',

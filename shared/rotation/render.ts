@@ -1,7 +1,8 @@
 // The tables → docs/state-machine.md. Pure: what is not in a table (or in render-words.ts) is not in the page.
 import { isCarriedOut } from './carried-out.ts';
 import { effects, type Effect } from './effects.ts';
-import { guards, transitions, type GuardName, type OperatorAction } from './machine.ts';
+import { guards, type GuardName } from './guards.ts';
+import { transitions, type OperatorAction } from './machine.ts';
 import { residualKinds } from './residuals.ts';
 import {
   edgeWords,

@@ -1,4 +1,4 @@
-// What a job leaves behind that a person must deal with: each kind with what it is and what to do.
+// What a job leaves behind that a person must deal with: each kind with what it is and what to do, and how a list of them is kept.
 import { z } from 'zod';
 
 // oxfmt-ignore
@@ -11,9 +11,10 @@ export const residualKinds = {
 } as const satisfies Record<string, { keepsNewAlive: boolean; means: string; remedy: string }>;
 
 export type ResidualKind = keyof typeof residualKinds;
+export const residualKindNames = Object.keys(residualKinds) as [ResidualKind, ...ResidualKind[]];
 
 export const residualSchema = z.object({
-  kind: z.enum(Object.keys(residualKinds) as [ResidualKind, ...ResidualKind[]]),
+  kind: z.enum(residualKindNames),
   /** The consumer or the handle that it is about. */
   who: z.string(),
   what_to_do: z.string(),
@@ -21,18 +22,39 @@ export const residualSchema = z.object({
 });
 export type Residual = z.infer<typeof residualSchema>;
 
+/** Something that a cleanup found. */
+export type Finding = Pick<Residual, 'kind' | 'who' | 'what_to_do'>;
+
+/** What is about consumers and the old token is found anew by each cleanup; the others stand until a person resolves them. */
+const foundAnew: readonly ResidualKind[] = ['stale_consumer', 'may_hold_dead_token', 'old_token_live'];
+
 export function openResiduals(residuals: readonly Residual[]): readonly Residual[] {
   return residuals.filter((residual) => residual.resolved_at === null);
 }
 
-/** Statuses from which an abort finds nobody with the new value: there is nothing to put back. */
-export const nobodyHoldsNew = [
-  'init',
-  'verifying',
-  'verify_failed',
-  'verified',
-  'minting',
-  'mint_failed',
-  'minted',
-  'rev_init',
-] as const;
+/** The list after a cleanup has looked: what it found is open, what it no longer found is resolved, nothing is forgotten. */
+export function reckoned(
+  before: readonly Residual[],
+  found: readonly Finding[],
+  now: number,
+): readonly Residual[] {
+  const same = (a: Finding, b: Finding) => a.kind === b.kind && a.who === b.who;
+  const kept = before.map((one): Residual => {
+    const again = found.find((finding) => same(finding, one));
+    if (again !== undefined) return { ...again, resolved_at: null };
+    return foundAnew.includes(one.kind) ? { ...one, resolved_at: one.resolved_at ?? now } : one;
+  });
+  const fresh = found.filter((finding) => !before.some((one) => same(one, finding)));
+  return [...kept, ...fresh.map((finding) => ({ ...finding, resolved_at: null }))];
+}
+
+/** The list with one entry resolved by a person. */
+export function resolved(
+  residuals: readonly Residual[],
+  { kind, who }: Pick<Residual, 'kind' | 'who'>,
+  now: number,
+): readonly Residual[] {
+  return residuals.map((one) =>
+    one.kind === kind && one.who === who && one.resolved_at === null ? { ...one, resolved_at: now } : one,
+  );
+}

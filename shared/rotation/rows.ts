@@ -59,7 +59,7 @@ export const rowSchema = z.object({
   touched: z.boolean().default(false),
   /** Until then (wall clock, ms) a write whose answer was lost may still be applied, beside the one in `started`. */
   quiet_after: instant.default(0),
-  /** Named in a forced revoke: stands as it is, unproven. */
+  /** Named in a forced revoke: left unproven by an operator's word, which holds for that one revoke. */
   stale: z.boolean().default(false),
   /** What the last push left behind for later questions. */
   receipt: z.object({ version: z.string() }).nullable().default(null),
@@ -134,8 +134,7 @@ export function rowStep(from: RowStatus, on: RowEvent): RowStatus | null {
 
 /** The status that a phase moves. */
 export function statusIn(row: Row, phase: Phase): RowStatus {
-  if (phase === 'distribute') return row.distribute_status;
-  return phase === 'prove' && row.stale ? 'skipped' : row.validate_status;
+  return phase === 'distribute' ? row.distribute_status : row.validate_status;
 }
 
 export function withStatus(row: Row, phase: Phase, status: RowStatus): Row {
@@ -242,6 +241,7 @@ export function toBeProven(row: Row): Row {
     read_back_at: null,
     confirmed_by: null,
     note: null,
+    stale: false,
   };
   return { ...row, ...cleared, validate_status: 'pending', attempts: 0, error: null, opened_at: null };
 }
@@ -249,6 +249,12 @@ export function toBeProven(row: Row): Row {
 /** From when on nothing that was sent to the row can be applied any more (wall clock, ms). `lateMs` is its destination's. */
 export function quietAfter(row: Row, lateMs: number): number {
   return Math.max(row.quiet_after, row.started === null ? 0 : row.started.until + lateMs);
+}
+
+/** Whether an operator who forces a revoke must name the row: nothing shows, and nobody said, that it runs on the new value. */
+export function unproven(row: Row): boolean {
+  if (row.distribute_status === 'skipped') return false;
+  return row.stale || !['succeeded', 'skipped'].includes(row.validate_status);
 }
 
 /** Whether the row's place may hold the new value. */
@@ -263,35 +269,4 @@ export function provenByVelvet(row: Row): boolean {
     row.proof !== null &&
     ['possession', 'presented', 'read_back'].includes(row.proof)
   );
-}
-
-/** What the API and the audit trail show of a row. */
-export function publicRow(row: Row): Record<string, unknown> {
-  return {
-    consumer_id: row.consumer_id,
-    update_method: row.pinned.update_method,
-    wave: row.pinned.wave,
-    distribute_status: row.distribute_status,
-    validate_status: row.validate_status,
-    holds: row.holds,
-    proof: row.proof,
-    proven_at: time(row.proven_at),
-    attempts: row.attempts,
-    error: row.error,
-    probe: row.probe && {
-      class: row.probe.class,
-      http_status: row.probe.http_status,
-      at: time(row.probe.begun_at),
-    },
-    wave_health: row.wave_health,
-    stale: row.stale,
-    confirmed_by: row.confirmed_by,
-    note: row.note,
-    paced_until: time(row.paced_until),
-    updated_at: time(row.updated_at),
-  };
-}
-
-function time(ms: number | null): string | null {
-  return ms === null ? null : new Date(ms).toISOString();
 }

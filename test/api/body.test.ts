@@ -40,7 +40,6 @@ const rotateFaults: readonly Fault[] = [
   ['a key that is too long', creation('k'.repeat(201)), /^'idempotency_key' .*200/, ['idempotency_key']],
   ['a key that is a number', creation('k', { idempotency_key: 1 }), /^'idempotency_key' .*string/, ['idempotency_key']],
   ['force as text', creation('k', { force_revoke: 'false' }), /^'force_revoke' /, ['force_revoke']],
-  ['force, which comes later', creation('k', { force_revoke: true }), /forced revocation comes with a later release/, ['force_revoke']],
   ['an empty ticket', creation('k', { ticket_id: '' }), /^'ticket_id' /, ['ticket_id']],
   ['a ticket that is a list', creation('k', { ticket_id: ['ROT-1'] }), /^'ticket_id' .*string/, ['ticket_id']],
   ['two faults, both named', creation('', { ticket_id: 7 }), /^'idempotency_key' .*; 'ticket_id' /, ['idempotency_key', 'ticket_id']],

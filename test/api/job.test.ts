@@ -38,7 +38,7 @@ describe('one job', () => {
       stuck: false,
       stuck_reason: null,
       waiting_since: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/) as string,
-      allowed_actions: ['retry', 'proceed_revoke'],
+      allowed_actions: ['retry', 'proceed_revoke', 'abort'],
       error: null,
       residual: [],
     });

@@ -105,7 +105,7 @@ test('unknown fields are ruled out, and each action of this release has a shape 
     const { action } = shape['properties'] as { action: { const?: string; enum?: readonly string[] } };
     return action.const ?? action.enum?.[0];
   });
-  expect(actions.length).toBe(8);
+  expect(actions.length).toBe(10);
   for (const action of actions) expect(operatorActionNames).toContain(action);
 });
 
@@ -140,7 +140,7 @@ describe('real answers are as the document says', () => {
       await world.api('GET', '/tokens', undefined, { token: null }),
       await world.api('GET', '/nowhere'),
       await world.api('POST', paths.rotate, {}),
-      await world.api('POST', paths.rotate, creation('k', { force_revoke: true })),
+      await world.api('POST', paths.rotate, creation('k', { force_revoke: 'yes' })),
       await world.stage(jobId, { action: 'proceed_revoke' }),
       await world.stage(jobId, { action: 'verify', version: 9 }),
     ];

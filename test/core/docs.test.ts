@@ -2,7 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { renderErrors } from '../../shared/lib/errors-render.ts';
 import { errorTable } from '../../shared/lib/errors.ts';
-import { guards, transitions } from '../../shared/rotation/machine.ts';
+import { guards } from '../../shared/rotation/guards.ts';
+import { transitions } from '../../shared/rotation/machine.ts';
 import { renderStateMachine } from '../../shared/rotation/render.ts';
 import { statusNames } from '../../shared/rotation/statuses.ts';
 

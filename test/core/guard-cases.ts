@@ -1,6 +1,6 @@
 // For each guard of the table, a case in which it holds and one in which it fails; and jobs built from them.
 import type { Job } from '../../shared/rotation/job.ts';
-import type { Facts, GuardName } from '../../shared/rotation/machine.ts';
+import type { Facts, GuardName } from '../../shared/rotation/guards.ts';
 import { credential, tallyOf } from './job-of.ts';
 import { residual } from './runbook-table.ts';
 
@@ -28,6 +28,9 @@ export const guardCases: Readonly<Record<GuardName, { readonly holds: Case; read
   aRowFailed:        { holds: { job: { tally: tallyOf('failed') } },     fails: { job: { tally: tallyOf('ok', 'manual') } } },
   forceRevokeJob:    { holds: { job: { forceRevoke: true } },            fails: { job: { forceRevoke: false } } },
   notPromoting:      { holds: { job: { promoting: false } },             fails: { job: { promoting: true } } },
+  pastTheProofs:     { holds: { job: { step: 'promote' } },              fails: { job: { step: 'prove' } } },
+  cleanupPending:    { holds: { job: { cleanup: 'pending' } },           fails: { job: { cleanup: 'needs_person' } } },
+  newTokenKept:      { holds: { job: { residuals: [residual('stale_consumer')] } }, fails: { job: { residuals: [residual('orphan_token')] } } },
   notPromoted:       { holds: { job: { promoted: false } },              fails: { job: { promoted: true } } },
   previousAlive:     { holds: { job: { currentState: 'alive' } },        fails: { job: { currentState: null } } },
   cleanupNotDone:    { holds: { job: { cleanup: 'pending' } },           fails: { job: { cleanup: 'done' } } },

@@ -2,7 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { effects, taskId, type Effect, type Task } from '../../shared/rotation/effects.ts';
 import type { Job } from '../../shared/rotation/job.ts';
-import { decide, decideClosing, guards, transitions, type Facts } from '../../shared/rotation/machine.ts';
+import { guards, type Facts } from '../../shared/rotation/guards.ts';
+import { decide, decideClosing, transitions } from '../../shared/rotation/machine.ts';
 import { closedOutcomes, type Outcome } from '../../shared/rotation/rows.ts';
 import { statusNames, type Status } from '../../shared/rotation/statuses.ts';
 import { jobOf } from './job-of.ts';

@@ -2,14 +2,12 @@
 import { describe, expect, test } from 'vitest';
 import type { Effect } from '../../shared/rotation/effects.ts';
 import { kindOf, type Job } from '../../shared/rotation/job.ts';
+import { guards, type Facts, type GuardName } from '../../shared/rotation/guards.ts';
 import {
   decide,
-  guards,
   operatorActionNames,
   operatorActions,
   transitions,
-  type Facts,
-  type GuardName,
   type JobEvent,
 } from '../../shared/rotation/machine.ts';
 import { statusNames, statuses, type Status } from '../../shared/rotation/statuses.ts';

@@ -9,7 +9,6 @@ import {
   outcomeOf,
   parseRow,
   phases,
-  publicRow,
   rowsToOpen,
   rowStatuses,
   rowStep,
@@ -26,6 +25,7 @@ import {
   type RowStatus,
   type Tally,
 } from '../../shared/rotation/rows.ts';
+import { publicRow } from '../../shared/rotation/view.ts';
 import { jobOf, tallyOf, type Standing } from './job-of.ts';
 
 const events = [...new Set(rowTransitions.map((row) => row.on))] as readonly RowEvent[];

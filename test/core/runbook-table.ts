@@ -133,7 +133,7 @@ export const runbook: readonly Circumstance[] = [
 
   { at: 'done', when: '', kind: 'end', job: rows('ok'), operator: {}, worker: {} },
 
-  { at: 'aborted', when: 'cleaning up',                                kind: 'automatic', job: { ...alive, cleanup: 'pending' }, operator: {}, worker: { cleanup_finished: 'aborted', cleanup_blocked: 'aborted', ...taken }, silent: ['restore'] },
+  { at: 'aborted', when: 'cleaning up',                                kind: 'automatic', job: { ...alive, cleanup: 'pending' }, operator: {}, worker: { promotion_begun: 'aborted', cleanup_finished: 'aborted', cleanup_blocked: 'aborted', ...taken }, silent: ['restore'] },
   { at: 'aborted', when: 'everything is taken back',                   kind: 'end', job: { ...alive, cleanup: 'done' }, operator: {}, worker: {}, silent: cleanupReports },
   { at: 'aborted', when: 'taken over: the emergency has its residuals', kind: 'end', job: { ...alive, cleanup: 'done', residuals: [residual('stale_consumer'), residual('old_token_live')] }, operator: {}, worker: {}, silent: [...cleanupReports, 'preempted'] },
   { at: 'aborted', when: 'a consumer is stale, the old token alive',   kind: 'end', job: { ...alive, ...left('stale_consumer') }, operator: { resolve_residual: 'aborted', restore: 'aborted' }, worker: taken, silent: cleanupReports },
@@ -170,13 +170,7 @@ export const runbook: readonly Circumstance[] = [
 
 /** Which of them this release carries out; the others come with the flows that need them. */
 // oxfmt-ignore
-export const thisRelease: Readonly<Partial<Record<OperatorEvent, readonly Status[] | 'everywhere'>>> = {
-  verify:           'everywhere',
-  retry:            'everywhere',
-  confirm_consumer: 'everywhere',
-  skip_consumer:    'everywhere',
-  proceed_mint:     ['verified'],
-  proceed_revoke:   ['validated'],
-  mark_revoked:     ['revoke_failed'],
-  abort:            ['init', 'verifying', 'verify_failed', 'verified', 'minting', 'mint_failed', 'minted'],
-};
+export const thisRelease: readonly OperatorEvent[] = [
+  'verify', 'retry', 'confirm_consumer', 'skip_consumer', 'proceed_mint', 'proceed_revoke',
+  'mark_revoked', 'abort', 'restore', 'resolve_residual',
+];

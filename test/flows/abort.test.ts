@@ -98,17 +98,6 @@ test('from minted: the new token is revoked and its slots deleted, though the fa
   expect(world.apps.map((app) => app.releases.length)).toEqual([1, 1]);
 });
 
-test('past minted this release offers no abort: somebody may hold the new value', async () => {
-  await using world = await buildWorld(redis.url);
-  const jobId = await world.toValidated();
-  const refused = await world.stage(jobId, { action: 'abort' });
-  expect([refused.status, refused.body.code, refused.body.allowed_actions]).toEqual([
-    409,
-    'action_not_allowed',
-    ['retry', 'proceed_revoke'],
-  ]);
-});
-
 test('a cleanup that the vendor refuses keeps the claim, says why, and ends by itself when the vendor answers again', async () => {
   await using world = await buildWorld(redis.url);
   const jobId = String(await ways['mint_failed']?.(world));

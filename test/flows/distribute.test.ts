@@ -60,7 +60,7 @@ test('a failed row holds back later waves, says why, and goes on alone after ret
     code: 'write_not_effective',
     detail: expect.stringContaining('heroku releases --app first-app'),
   });
-  expect(parked.allowed_actions).toEqual(['retry', 'confirm_consumer', 'skip_consumer']);
+  expect(parked.allowed_actions).toEqual(['retry', 'confirm_consumer', 'skip_consumer', 'abort']);
 
   await world.stage(jobId, { action: 'retry', consumer_ids: [idOf('first-app')] });
   await world.reaches(jobId, 'validated');

@@ -33,7 +33,7 @@ test('a consumer that was skipped by mistake is taken up again by retry', async 
     consumer_id: idOf('frozen-app'),
     reason: 'by mistake',
   });
-  expect([skipped.status, skipped.body.allowed_actions]).toEqual([202, ['retry']]);
+  expect([skipped.status, skipped.body.allowed_actions]).toEqual([202, ['retry', 'abort']]);
   const frozen = world.apps[0];
   if (frozen === undefined) throw new Error('no app');
   frozen.kind = 'normal';

@@ -1,7 +1,9 @@
-// aborted, while nobody holds the new value: whatever this job minted is revoked, its slots are emptied, the credential is free again.
-import { VelvetError } from '../../shared/lib/errors.ts';
-import type { Job } from '../../shared/rotation/job.ts';
-import type { Handler, TaskContext } from '../run.ts';
+// aborted: takes back what the job left behind, or says who must. Law: no value that a consumer may run on is deleted, and nothing is decided before nothing can be applied late.
+import { VelvetError, isVelvetError } from '../../shared/lib/errors.ts';
+import type { Job, JobPatch } from '../../shared/rotation/job.ts';
+import { openResiduals, reckoned, type Finding, type Residual } from '../../shared/rotation/residuals.ts';
+import { mayHoldNew, type Row } from '../../shared/rotation/rows.ts';
+import type { Handler, Verdict } from '../run.ts';
 import { slots } from '../vault/contract.ts';
 import {
   errorPatch,
@@ -11,25 +13,29 @@ import {
   speaker,
   step,
   underLease,
+  untilQuiet,
   type StageDeps,
+  type Step,
 } from './deps.ts';
+import { lookAt, type Look } from './look.ts';
+import { emptySlots, promote } from './promote.ts';
+import { note, restoreRows } from './restore.ts';
+import { demandRevoked } from './revoke.ts';
+
+type Later = Exclude<Verdict, 'done'>;
 
 export function cleanup(deps: StageDeps): Handler {
   return {
-    run: step(deps, async ({ task, job, context }) => {
-      // Before the gate was passed nothing can have been minted, and an authority that is dead must not hold the credential.
-      const revoked = job.mintedBy === null ? [] : await revokeMinted(deps, job, context);
-      for (const slot of await deps.vault.list(slots.pendingPrefix(job.credential))) {
-        await underLease(deps, job, context, (call) => deps.vault.remove(call, slot));
-      }
-      const previous = slots.previous(job.credential, job.jobId);
-      await underLease(deps, job, context, (call) => deps.vault.remove(call, previous));
-      const vaultRef = deps.vault.ref(slots.current(job.credential));
-      await deps.transitions.apply(task, 'cleanup_finished', speaker(task, context), () => ({
-        patch: { error: null, vault_ref: vaultRef },
-        detail: { revoked },
-      }));
-      context.log.info('cleaned up', { revoked: revoked.join(',') });
+    run: step(deps, async (at) => {
+      const { job } = at;
+      const rows = await deps.store.rows(job);
+      const quietMs = untilQuiet(deps, rows);
+      if (quietMs > 0) return { laterMs: quietMs };
+      if (job.step === 'check') return afterRevocationByHand(deps, at);
+      if (job.restoring) return restoring(deps, at, rows);
+      if (job.currentState === 'alive' && job.abortedFrom === 'validated' && !job.wentBack)
+        return keepBoth(deps, at, [oldTokenLive(job)]);
+      return backOut(deps, at, rows);
     }),
 
     // The job keeps its claim and says why; the sweeper orders the step again, with an authority read anew, until it can be done.
@@ -43,19 +49,142 @@ export function cleanup(deps: StageDeps): Handler {
   };
 }
 
-/** Ends every token of this job at the vendor, and makes sure of the one that the job recorded. Answers their handles. */
-async function revokeMinted(deps: StageDeps, job: Job, context: TaskContext): Promise<readonly string[]> {
+/** Nobody is to be moved: where somebody may hold the new value it stays, and each of them is named; where nobody does it goes. */
+async function backOut(deps: StageDeps, at: Step, rows: readonly Row[]): Promise<Later | void> {
+  const { job } = at;
+  const dead = job.currentState !== 'alive';
+  // Where the current token was dead, those that still hold it are to be named, too.
+  const concerned = dead && job.newAuthId !== null ? rows : rows.filter(mayHoldNew);
+  const looks = await lookAt(deps, at, concerned, deps.values.known(job));
+  const passing = looks.find((look) => look.error !== null && look.error.retry !== 'never')?.error;
+  if (passing !== undefined && passing !== null) throw passing;
+  if (!dead && looks.some((look) => stillTurning(deps, job, look)))
+    return { laterMs: deps.times.settlePollMs };
+  for (const look of looks) await noteLook(deps, at, look);
+  const holders = looks.filter((look) => mayHold(look));
+  if (holders.length === 0) return leaveNothing(deps, at);
+  if (!dead) return keepBoth(deps, at, holders.map(staleOnNew));
+  await promote(deps, at);
+  const patch = await emptySlots(deps, at);
+  return close(deps, at, looks.flatMap(staleOnDead), { ...patch, promoted: true });
+}
+
+/** Its place holds the old value, and not everything there was seen to run on it. */
+function stillTurning(deps: StageDeps, job: Job, look: Look): boolean {
+  const waitedMs = deps.clock.now() - job.cleanupSince;
+  return look.holds === 'old' && look.effect === 'not_yet' && waitedMs <= deps.times.settleForMs;
+}
+
+/** Whether somebody there may run on the new value, as the look has it. */
+function mayHold(look: Look): boolean {
+  if (look.holds === 'unknown') return mayHoldNew(look.row);
+  const turned = look.effect === 'running' || look.effect === 'unknown';
+  return look.holds === 'new' || (look.holds === 'old' && !turned && mayHoldNew(look.row));
+}
+
+async function noteLook(deps: StageDeps, at: Step, look: Look): Promise<void> {
+  await note(deps, at, look.row.consumer_id, 'row_read_back', (row) => ({
+    ...row,
+    holds: look.holds === 'unknown' ? row.holds : look.holds,
+    touched: mayHold(look),
+    started: null,
+    quiet_after: 0,
+    error: look.error === null ? null : { code: look.error.code, detail: look.error.detail },
+  }));
+}
+
+async function restoring(deps: StageDeps, at: Step, rows: readonly Row[]): Promise<Later | void> {
+  try {
+    const { waiting, failed } = await restoreRows(deps, at, rows);
+    if (waiting) return { laterMs: deps.times.settlePollMs };
+    if (failed.size === 0) return await leaveNothing(deps, at);
+    const left = [...failed].map(([who, why]): Finding => ({
+      kind: 'stale_consumer',
+      who,
+      what_to_do: `${why} Put the previous value back there, or mend what is in the way and send restore again; then resolve this.`,
+    }));
+    return await keepBoth(deps, at, left);
+  } catch (error) {
+    // What was left before is what is left; and if no consumer ever went back, the way forward is as open as it was.
+    if (!isVelvetError(error) || error.code !== 'current_token_invalid') throw error;
+    const allThere = rows.every((row) => mayHoldNew(row) || row.distribute_status === 'skipped');
+    return blocked(deps, at, at.job.residuals, { ...errorPatch(deps, error), went_back: !allThere });
+  }
+}
+
+/** A person says that they revoked the old token: believed where the vendor says so, or cannot tell. Then the new value is the current one. */
+async function afterRevocationByHand(deps: StageDeps, at: Step): Promise<void> {
+  if (!at.job.promoting) {
+    try {
+      await demandRevoked(deps, at);
+    } catch (error) {
+      if (!isVelvetError(error) || error.code !== 'revoke_pending') throw error;
+      return blocked(deps, at, at.job.residuals, errorPatch(deps, error));
+    }
+  }
+  await promote(deps, at);
+  const patch = await emptySlots(deps, at);
+  return close(deps, at, [], { ...patch, promoted: true });
+}
+
+/** Old and new token stay alive; what earlier attempts minted and nobody holds goes. */
+async function keepBoth(deps: StageDeps, at: Step, found: readonly Finding[]): Promise<void> {
+  await revokeMinted(deps, at, at.job.newAuthId);
+  const own = at.job.mintedFence === null ? '' : slots.pending(at.job.credential, at.job.mintedFence);
+  await removePending(deps, at, own);
+  return close(deps, at, found, {});
+}
+
+/** Nobody holds the new value. Before the gate was passed nothing can have been minted, and an authority that is dead must not hold the credential. */
+async function leaveNothing(deps: StageDeps, at: Step): Promise<void> {
+  const revoked = at.job.mintedBy === null ? [] : await revokeMinted(deps, at, null);
+  const patch = await emptySlots(deps, at);
+  at.context.log.info('cleaned up', { revoked: revoked.join(',') });
+  return close(deps, at, [], patch);
+}
+
+/** Ends the round: what is left is named and held, or the credential is free. */
+async function close(deps: StageDeps, at: Step, found: readonly Finding[], patch: JobPatch): Promise<void> {
+  const residuals = reckoned(at.job.residuals, found, deps.clock.now());
+  if (openResiduals(residuals).length > 0) return blocked(deps, at, residuals, { ...patch, error: null });
+  const promoted = at.job.promoted || patch.promoted === true;
+  await deps.transitions.apply(at.task, 'cleanup_finished', speaker(at.task, at.context), () => ({
+    patch: { ...patch, residuals, error: null },
+    detail: { promoted, new_auth_id: at.job.newAuthId, residual: residuals },
+  }));
+}
+
+async function blocked(
+  deps: StageDeps,
+  { task, context }: Step,
+  residuals: readonly Residual[],
+  patch: JobPatch,
+): Promise<void> {
+  const left = openResiduals(residuals);
+  await deps.transitions.apply(task, 'cleanup_blocked', speaker(task, context), () => ({
+    patch: { ...patch, residuals },
+    detail: { residual: left },
+  }));
+  context.log.warn('cleanup needs a person', {
+    residual: left.map(({ kind, who }) => `${kind}:${who}`).join(','),
+  });
+}
+
+/** Ends this job's tokens at the vendor, but for the one to keep, and makes sure of the one that the job recorded. Answers their handles. */
+async function revokeMinted(deps: StageDeps, at: Step, keep: string | null): Promise<readonly string[]> {
+  const { job, context } = at;
   const issuer = issuerOf(deps, job);
   const authority = await deps.authorities.read(job.authority);
-  const read = readCall(job, context.fence ?? '', context);
+  const read = readCall(job, at.fence, context);
   const revoked: string[] = [];
   for (const handle of await namingAuthority(job, () => issuer.listMinted(read, authority))) {
+    if (handle.id === keep) continue;
     await namingAuthority(job, () =>
       underLease(deps, job, context, (call) => issuer.revoke(call, authority, handle)),
     );
     revoked.push(handle.id);
   }
-  if (job.newAuthId === null || revoked.includes(job.newAuthId)) return revoked;
+  if (job.newAuthId === null || job.newAuthId === keep || revoked.includes(job.newAuthId)) return revoked;
   // An authority of another account sees no such token; the value itself says whether it lives, and its slot is the last copy.
   const value =
     job.mintedFence === null ? null : await deps.vault.read(slots.pending(job.credential, job.mintedFence));
@@ -63,4 +192,55 @@ async function revokeMinted(deps: StageDeps, job: Job, context: TaskContext): Pr
   if (found === 'gone') return revoked;
   const detail = `The new token ${job.newAuthId} may be live, and the authority ${job.authority} does not see it: it may belong to another account. Put the right one in place under that name.`;
   throw new VelvetError('authority_invalid', `minted token ${job.newAuthId} is not listed`, { detail });
+}
+
+async function removePending(deps: StageDeps, { job, context }: Step, keep: string): Promise<void> {
+  for (const slot of await deps.vault.list(slots.pendingPrefix(job.credential))) {
+    if (slot !== keep) await underLease(deps, job, context, (call) => deps.vault.remove(call, slot));
+  }
+}
+
+function oldTokenLive(job: Job): Finding {
+  return {
+    kind: 'old_token_live',
+    who: job.oldAuthId ?? job.credential,
+    what_to_do:
+      'Every consumer is on the new token, and the old one is live. Revoke it by hand and send mark_revoked, or send restore to go back.',
+  };
+}
+
+/** Whoever may hold the new value while the old one lives. */
+function staleOnNew(look: Look): Finding {
+  const who = look.row.consumer_id;
+  const unread = look.holds === 'unknown' && look.row.receipt === null;
+  const kind = unread ? ('may_hold_dead_token' as const) : ('stale_consumer' as const);
+  const seen = {
+    new: 'It holds the new value.',
+    old: `It holds the old value, but its processes do not all run on it: ${look.detail}.`,
+    other: 'It holds another value.',
+    unknown: `It may hold the new value and could not be read back: ${look.detail}`,
+  }[look.holds];
+  return { kind, who, what_to_do: `${seen} Send restore, or put the old value back there and resolve this.` };
+}
+
+/** Whoever was left on the dead value after the new one became the current one. */
+function staleOnDead(look: Look): readonly Finding[] {
+  const who = look.row.consumer_id;
+  if (look.holds === 'old')
+    return [
+      {
+        kind: 'stale_consumer',
+        who,
+        what_to_do:
+          'It holds the dead value. Write the new one there (`vault_ref` says where it is), then resolve this.',
+      },
+    ];
+  if (look.holds !== 'unknown') return [];
+  return [
+    {
+      kind: 'may_hold_dead_token',
+      who,
+      what_to_do: `It could not be read back, and may hold the dead value: ${look.detail} Check it by hand, then resolve this.`,
+    },
+  ];
 }

@@ -2,15 +2,17 @@
 import type { Clock } from '../../shared/lib/clock.ts';
 import { VelvetError, type ErrorCode } from '../../shared/lib/errors.ts';
 import type { Fence, Lease } from '../../shared/lib/lease.ts';
+import type { Target } from '../../shared/manifest/schema.ts';
 import type { IssuerName } from '../../shared/manifest/vendors.ts';
 import type { Relay } from '../../shared/queue/enqueue.ts';
 import type { Claims } from '../../shared/redis/claim.ts';
 import type { JobStore } from '../../shared/redis/job-store.ts';
 import type { Task } from '../../shared/rotation/effects.ts';
 import type { Job, JobPatch } from '../../shared/rotation/job.ts';
+import { quietAfter, type Row } from '../../shared/rotation/rows.ts';
 import type { Times } from '../../shared/times.ts';
 import type { Speaker, Transitions } from '../../shared/transition.ts';
-import type { Handler, TaskContext } from '../run.ts';
+import type { Handler, TaskContext, Verdict } from '../run.ts';
 import type { Authorities } from '../vault/authorities.ts';
 import type { Vault } from '../vault/contract.ts';
 import type { Values } from '../vault/values.ts';
@@ -52,6 +54,11 @@ export function speaker(task: Task, context: TaskContext): Speaker {
   return { kind: 'attempt', fence: context.fence, statusVersion: task.version };
 }
 
+/** The row's target as the manifest had it when the job was created. It was validated then. */
+export function targetOf(row: Row): Target {
+  return row.pinned as unknown as Target;
+}
+
 export function issuerOf(deps: StageDeps, job: Job): Issuer {
   return deps.registry.issuer(job.issuer as IssuerName);
 }
@@ -65,7 +72,10 @@ export interface Step {
 }
 
 /** Begins a step, once what an earlier attempt left open at the vendor or in the vault is over: it must be there to be found. */
-export function step(deps: StageDeps, does: (at: Step) => Promise<void>): Handler['run'] {
+export function step(
+  deps: StageDeps,
+  does: (at: Step) => Promise<Exclude<Verdict, 'done'> | void>,
+): Handler['run'] {
   return async (task, context) => {
     const job = await presentJob(deps, task);
     if (job === null) return 'done';
@@ -73,12 +83,23 @@ export function step(deps: StageDeps, does: (at: Step) => Promise<void>): Handle
     context.fence = fence;
     const waitMs = quietAfter - deps.clock.now();
     if (waitMs > 0) return { laterMs: waitMs };
-    await does({ task, job, fence, context });
-    return 'done';
+    return (await does({ task, job, fence, context })) ?? 'done';
   };
 }
 
-export function readCall(job: Job, fence: Fence, context: TaskContext): VendorCall {
+/**
+ * How long until nothing that row tasks sent can be applied any more, in milliseconds; 0 where nothing is open. Whoever puts
+ * something back, revokes or frees the credential waits that long first.
+ */
+export function untilQuiet(deps: StageDeps, rows: readonly Row[]): number {
+  const ends = rows.map((row) => {
+    const { lateMs } = deps.registry.destination(targetOf(row).update_method).capabilities;
+    return quietAfter(row, lateMs);
+  });
+  return Math.max(0, ...ends.map((end) => end - deps.clock.now()));
+}
+
+export function readCall(job: Job, fence: Fence, context: Pick<TaskContext, 'signal'>): VendorCall {
   return { jobId: job.jobId, fence, lease: null, signal: context.signal, repeat: false };
 }
 

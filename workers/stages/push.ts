@@ -1,12 +1,11 @@
 // distributing, one row: write the new value, then wait until the write has taken effect. Law: a write is recorded before it is sent.
 import { VelvetError, isVelvetError } from '../../shared/lib/errors.ts';
 import { leaseFrom } from '../../shared/lib/lease.ts';
-import type { Target } from '../../shared/manifest/schema.ts';
 import type { Task } from '../../shared/rotation/effects.ts';
 import { quietAfter, type Row } from '../../shared/rotation/rows.ts';
 import type { Handler, TaskContext, Verdict } from '../run.ts';
 import type { VendorCall } from '../vendors/contract.ts';
-import type { DistributeDeps } from './deps.ts';
+import { targetOf, type DistributeDeps } from './deps.ts';
 import {
   endRow,
   failRow,
@@ -154,11 +153,6 @@ async function healthyForNextWave(
     `wave.${job.jobId}.${row.consumer_id}`,
   );
   return result.httpStatus === row.pinned.healthcheck_success_status;
-}
-
-/** The target as the manifest had it when the job was created. It was validated then. */
-export function targetOf(row: Row): Target {
-  return row.pinned as unknown as Target;
 }
 
 function notEffective(row: Row, why: string): VelvetError {

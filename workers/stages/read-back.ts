@@ -1,8 +1,8 @@
 // validating and the second proof, one row whose consumer answers without proof: read the destination back until everything there runs on the new value.
 import type { Handler } from '../run.ts';
 import type { VendorCall } from '../vendors/contract.ts';
-import type { StageDeps } from './deps.ts';
-import { namedTarget, targetOf } from './push.ts';
+import { targetOf, type StageDeps } from './deps.ts';
+import { namedTarget } from './push.ts';
 import { failRow, noteRow, pacedRow, patiently, presentRow, proofTimeMs } from './row.ts';
 import { VelvetError } from '../../shared/lib/errors.ts';
 
@@ -14,7 +14,7 @@ export function readBack(deps: StageDeps): Handler {
       const { job, row } = open;
       const target = targetOf(row);
       const authority = await deps.authorities.read(target.update_auth_token_name);
-      const known = await deps.values.known(job);
+      const known = deps.values.known(job);
       const call: VendorCall = {
         jobId: job.jobId,
         fence: task.fence ?? '',

@@ -5,7 +5,6 @@ import type { Task } from '../../shared/rotation/effects.ts';
 import type { Job } from '../../shared/rotation/job.ts';
 import type { Handler, TaskContext } from '../run.ts';
 import { slots } from '../vault/contract.ts';
-import { writeHandle } from '../vault/handles.ts';
 import type { Issuer, VendorCall } from '../vendors/contract.ts';
 import {
   errorPatch,
@@ -16,33 +15,58 @@ import {
   speaker,
   step,
   underLease,
+  untilQuiet,
   type StageDeps,
+  type Step,
 } from './deps.ts';
+import { emptySlots, promote } from './promote.ts';
 
 export function revoke(deps: StageDeps): Handler {
   return {
-    run: step(deps, async ({ task, job, fence, context }) => {
-      const authority = await deps.authorities.read(job.authority);
-      const issuer = issuerOf(deps, job);
-      const { mayMint, mayMintReason } = await namingAuthority(job, () =>
-        issuer.verify(readCall(job, fence, context), null, authority),
-      );
-      // Whoever may not mint may not revoke. Known before the promotion, it leaves the way back open.
-      if (!mayMint) throw mayNotRevoke(job, mayMintReason);
-      await promote(deps, task, job, context);
-      const handle = job.oldAuthId;
-      if (handle === null || issuer.capabilities.revoke === 'operator') throw byHand(job);
-      if (handle === job.newAuthId)
-        throw new VelvetError('invariant_broken', 'the old handle is the new one');
-      context.log.info('revoking', identity(deps, job));
-      const ended = await namingAuthority(job, () =>
-        underLease(deps, job, context, (call) => issuer.revoke(call, authority, { id: handle, label: '' })),
-      );
-      if (ended === 'already_gone') await demandGone(deps, job, context);
-      await finish(deps, task, job, context, { ended });
+    run: step(deps, async (at) => {
+      const { job } = at;
+      // What was sent to a consumer and may still be applied must be over before a later rotation writes there.
+      const quietMs = untilQuiet(deps, await deps.store.rows(job));
+      if (quietMs > 0) return { laterMs: quietMs };
+      const handle = await handleToRevoke(deps, at);
+      await promote(deps, at);
+      if (handle === null && job.currentState !== 'dead') throw byHand(job);
+      const ended = handle === null ? 'was dead before' : await revokeOld(deps, at, handle);
+      await finish(deps, at, { ended });
+      return undefined;
     }),
     failed: (task, error, context) => fail(deps, task, error, context),
   };
+}
+
+/** Null where nothing is left to revoke. What would keep the revoke from succeeding is known before the promotion, and leaves the way back open. */
+async function handleToRevoke(deps: StageDeps, { job, fence, context }: Step): Promise<string | null> {
+  const issuer = issuerOf(deps, job);
+  const revocable = job.oldAuthId !== null && issuer.capabilities.revoke === 'api';
+  if (job.currentState === 'dead' && !revocable) return null;
+  const authority = await deps.authorities.read(job.authority);
+  const { mayMint, mayMintReason } = await namingAuthority(job, () =>
+    issuer.verify(readCall(job, fence, context), null, authority),
+  );
+  // Whoever may not mint may not revoke.
+  if (!mayMint) throw mayNotRevoke(job, mayMintReason);
+  if (job.oldAuthId !== null && job.oldAuthId === job.newAuthId)
+    throw new VelvetError('invariant_broken', 'the old handle is the new one');
+  return job.oldAuthId;
+}
+
+async function revokeOld(deps: StageDeps, at: Step, handle: string): Promise<string> {
+  const { job, context } = at;
+  const issuer = issuerOf(deps, job);
+  if (issuer.capabilities.revoke === 'operator') throw byHand(job);
+  const authority = await deps.authorities.read(job.authority);
+  context.log.info('revoking', identity(deps, job));
+  const ended = await namingAuthority(job, () =>
+    underLease(deps, job, context, (call) => issuer.revoke(call, authority, { id: handle, label: '' })),
+  );
+  // Of one that was dead at verify nothing else can be said.
+  if (ended === 'already_gone' && job.currentState !== 'dead') await demandGone(deps, job, context);
+  return ended;
 }
 
 /** An authority of another account gets "no such thing" for a token that lives: the old value itself is asked, where it is kept. */
@@ -63,23 +87,27 @@ async function demandGone(deps: StageDeps, job: Job, context: TaskContext): Prom
   });
 }
 
-/** After a revocation by hand: believed where the vendor says so, or where it cannot tell. */
+/** After a revocation by hand. */
 export function checkRevoked(deps: StageDeps): Handler {
   return {
-    run: step(deps, async ({ task, job, fence, context }) => {
-      const found = await whetherGone(deps, job, readCall(job, fence, context));
-      if (found === 'still_there') {
-        throw new VelvetError('revoke_pending', 'still live', {
-          detail: `The vendor says that the old token is still live. ${commandFor(job)} Then send mark_revoked again, or retry.`,
-        });
-      }
-      await promote(deps, task, job, context);
-      await finish(deps, task, job, context, {
-        ended: found === 'gone' ? 'gone, says the vendor' : 'by hand; the vendor cannot tell',
-      });
+    run: step(deps, async (at) => {
+      const ended = await demandRevoked(deps, at);
+      await promote(deps, at);
+      await finish(deps, at, { ended });
     }),
     failed: (task, error, context) => fail(deps, task, error, context),
   };
+}
+
+/** Believed where the vendor says so, or where it cannot tell; else throws `revoke_pending`. */
+export async function demandRevoked(deps: StageDeps, { job, fence, context }: Step): Promise<string> {
+  const found = await whetherGone(deps, job, readCall(job, fence, context));
+  if (found !== 'still_there')
+    return found === 'gone' ? 'gone, says the vendor' : 'by hand; the vendor cannot tell';
+  const again = job.status === 'aborted' ? '' : ', or retry';
+  throw new VelvetError('revoke_pending', 'still live', {
+    detail: `The vendor says that the old token is still live. ${commandFor(job)} Then send mark_revoked again${again}.`,
+  });
 }
 
 /** Whoever revokes by hand often does so because the authority is dead: then the old value is asked, which needs none. */
@@ -96,40 +124,14 @@ async function whetherGone(deps: StageDeps, job: Job, call: VendorCall): ReturnT
   }
 }
 
-/** Makes the new value the current one. The job says so first, so that from here on a resumed step only goes forward. */
-async function promote(deps: StageDeps, task: Task, job: Job, context: TaskContext): Promise<void> {
-  if (!job.promoting) await deps.transitions.apply(task, 'promotion_begun', speaker(task, context));
-  const slot = slots.current(job.credential);
-  const current = await deps.vault.read(slot);
-  if (current?.fingerprint(deps.fingerprintKey) !== job.newFingerprint) {
-    const next = await deps.values.next(job);
-    await underLease(deps, job, context, (call) => deps.vault.write(call, slot, next));
-    const written = await deps.vault.read(slot);
-    if (written?.fingerprint(deps.fingerprintKey) !== job.newFingerprint)
-      throw new VelvetError('vault_unavailable', 'the vault does not hold what was written');
-  }
-  await underLease(deps, job, context, (call) =>
-    writeHandle(deps.vault, call, job.credential, job.newAuthId),
-  );
-}
-
-async function finish(
-  deps: StageDeps,
-  task: Task,
-  job: Job,
-  context: TaskContext,
-  detail: Record<string, unknown>,
-): Promise<void> {
-  await underLease(deps, job, context, async (call) => {
-    await deps.vault.remove(call, slots.previous(job.credential, job.jobId));
-    await deps.vault.remove(call, slots.pending(job.credential, job.mintedFence ?? 'none'));
-  });
-  const vaultRef = deps.vault.ref(slots.current(job.credential));
+async function finish(deps: StageDeps, at: Step, detail: Record<string, unknown>): Promise<void> {
+  const { task, job, context } = at;
+  const patch = await emptySlots(deps, at);
   await deps.transitions.apply(task, 'revoke_succeeded', speaker(task, context), () => ({
-    patch: { promoted: true, vault_ref: vaultRef, error: null },
+    patch: { ...patch, promoted: true, error: null },
     detail: { ...detail, old_auth_id: job.oldAuthId, new_auth_id: job.newAuthId },
   }));
-  context.log.info('done', { ...identity(deps, job), vault_ref: vaultRef });
+  context.log.info('done', { ...identity(deps, job), vault_ref: patch.vault_ref });
 }
 
 async function fail(deps: StageDeps, task: Task, error: VelvetError, context: TaskContext): Promise<void> {

@@ -1,15 +1,30 @@
 // verifying: does the current token still work, and may the authority mint? Two questions, answered apart. Changes nothing anywhere.
 import { VelvetError } from '../../shared/lib/errors.ts';
+import type { Secret } from '../../shared/lib/secret.ts';
 import type { Job, JobPatch } from '../../shared/rotation/job.ts';
+import type { Row } from '../../shared/rotation/rows.ts';
 import type { Handler } from '../run.ts';
 import { slots } from '../vault/contract.ts';
 import { readHandle } from '../vault/handles.ts';
-import type { VerifyResult } from '../vendors/contract.ts';
-import { errorPatch, issuerOf, namingAuthority, readCall, speaker, step, type StageDeps } from './deps.ts';
+import type { Healthcheck, VerifyResult } from '../vendors/contract.ts';
+import {
+  errorPatch,
+  issuerOf,
+  namingAuthority,
+  readCall,
+  speaker,
+  step,
+  type StageDeps,
+  type Step,
+} from './deps.ts';
+import { inParallel, lookAt } from './look.ts';
 
-export function verify(deps: StageDeps): Handler {
+type VerifyDeps = StageDeps & { readonly healthcheck: Healthcheck };
+
+export function verify(deps: VerifyDeps): Handler {
   return {
-    run: step(deps, async ({ task, job, fence, context }) => {
+    run: step(deps, async (at) => {
+      const { task, job, fence, context } = at;
       const current = await deps.vault.read(slots.current(job.credential));
       const authority = await deps.authorities.read(job.authority);
       const result = await namingAuthority(job, () =>
@@ -24,8 +39,9 @@ export function verify(deps: StageDeps): Handler {
         old_fingerprint: current?.fingerprint(deps.fingerprintKey) ?? null,
         vault_ref: deps.vault.ref(slots.current(job.credential)),
       };
-      const problem = problemOf(job, result);
       const detail = { current: result.current, authority_may_mint: result.mayMint, old_auth_id: oldAuthId };
+      const elsewhere = result.current === 'dead' ? await askConsumers(deps, at, current) : null;
+      const problem = problemOf(job, result, elsewhere);
       if (problem === null) {
         await deps.transitions.apply(task, 'verify_succeeded', speaker(task, context), () => ({
           patch: { ...found, error: null },
@@ -53,7 +69,35 @@ export function verify(deps: StageDeps): Handler {
   };
 }
 
-function problemOf(job: Job, result: VerifyResult): VelvetError | null {
+/** Consumers that hold another value than the vault's dead one, and whether they answer with success on it. */
+interface Elsewhere {
+  readonly working: readonly string[];
+  readonly failing: readonly string[];
+}
+
+/** Somebody may have rotated by hand: then the consumers hold what Velvet's vault does not, and minting over it would be no rescue. */
+async function askConsumers(deps: VerifyDeps, at: Step, current: Secret | null): Promise<Elsewhere> {
+  const rows = await deps.store.rows(at.job);
+  const looks = await lookAt(deps, at, rows, { next: null, previous: current });
+  const others = looks.filter((look) => look.holds === 'other' && look.error === null);
+  const answers = await inParallel(others, async ({ row }) => ({
+    who: row.consumer_id,
+    well: await answersWell(deps, at, row),
+  }));
+  const names = (well: boolean) => answers.filter((one) => one.well === well).map((one) => one.who);
+  return { working: names(true), failing: names(false) };
+}
+
+async function answersWell(deps: VerifyDeps, { job, fence, context }: Step, row: Row): Promise<boolean> {
+  const endpoint = row.pinned.healthcheck_endpoint;
+  if (endpoint === null) return false;
+  const call = readCall(job, fence, context);
+  const target = { healthcheck_endpoint: endpoint };
+  const result = await deps.healthcheck.probe(call, target, `verify.${job.jobId}.${row.consumer_id}`);
+  return result.httpStatus === row.pinned.healthcheck_success_status;
+}
+
+function problemOf(job: Job, result: VerifyResult, elsewhere: Elsewhere | null): VelvetError | null {
   const authority = result.mayMint
     ? null
     : `The authority ${job.authority} may not mint: ${result.mayMintReason ?? 'the vendor does not say why'}.`;
@@ -63,7 +107,7 @@ function problemOf(job: Job, result: VerifyResult): VelvetError | null {
     return new VelvetError('not_adopted', 'no current value', { detail });
   }
   if (result.current === 'dead') {
-    const detail = `old token invalid: the vendor answered 401 to the value that Velvet's vault holds for ${job.credential}. Find out which copy is right: if consumers run on another one that works, abort, run \`npx velvet adopt ${job.credential}\` with that value, and start again. ${besides}`;
+    const detail = `old token invalid: the vendor answered 401 to the value that Velvet's vault holds for ${job.credential}. ${whatConsumersHold(job, elsewhere)} ${besides}`;
     return new VelvetError('current_token_invalid', 'current token is dead', { detail });
   }
   return authority === null
@@ -71,4 +115,14 @@ function problemOf(job: Job, result: VerifyResult): VelvetError | null {
     : new VelvetError('authority_invalid', 'authority may not mint', {
         detail: `${authority} Put a good one in place under that name, then retry.`,
       });
+}
+
+function whatConsumersHold(job: Job, elsewhere: Elsewhere | null): string {
+  const { working = [], failing = [] } = elsewhere ?? {};
+  const mint = `mint a new one with proceed_mint (acknowledge_dead: true and confirm: "${job.credential}"); there is nothing to go back to then.`;
+  if (working.length > 0)
+    return `${working.join(', ')} hold another value and answer with success on it: somebody seems to have rotated by hand. Abort, run \`npx velvet adopt ${job.credential}\` with that value, and start again.`;
+  if (failing.length > 0)
+    return `${failing.join(', ')} hold another value, and do not answer with success. Find out what it is; if it is no good either, ${mint}`;
+  return `No consumer was seen to hold another value. If nobody has a good one, ${mint}`;
 }

@@ -10,8 +10,8 @@ export interface Values {
   next(job: Job): Promise<Secret>;
   /** The value before this job, or null where it was dead or never there. */
   previous(job: Job): Promise<Secret | null>;
-  /** What a destination is compared with: the new value where the job has one, and the old one, which where it was dead is known by its fingerprint alone. */
-  known(job: Job): Promise<KnownValues>;
+  /** What a destination is compared with. Their fingerprints are enough, and outlive the slots: an old value may have been dead before anybody kept it. */
+  known(job: Job): KnownValues;
 }
 
 /** Enough for every job that moves at once in one process; the oldest goes first. */
@@ -48,17 +48,12 @@ export function createValues(vault: Vault, fingerprintKey: Buffer): Values {
     });
   }
 
-  const previous = (job: Job) => read(slots.previous(job.credential, job.jobId), job.oldFingerprint, job);
+  const likeness = (fingerprint: string | null) =>
+    fingerprint === null ? null : likenessOf(fingerprintKey, fingerprint);
 
   return {
     next,
-    previous,
-    async known(job) {
-      const dead = job.oldFingerprint === null ? null : likenessOf(fingerprintKey, job.oldFingerprint);
-      return {
-        next: job.newFingerprint === null ? null : await next(job),
-        previous: (await previous(job)) ?? dead,
-      };
-    },
+    previous: (job) => read(slots.previous(job.credential, job.jobId), job.oldFingerprint, job),
+    known: (job) => ({ next: likeness(job.newFingerprint), previous: likeness(job.oldFingerprint) }),
   };
 }

@@ -1,0 +1,109 @@
+// Stopping a rotation and dealing with what it left behind: abort, restore, mark_revoked, resolve_residual. The worker does it; here it is decided and recorded.
+import { VelvetError } from '../shared/lib/errors.ts';
+import { isCarriedOut, offeredActions } from '../shared/rotation/carried-out.ts';
+import type { JobRef } from '../shared/rotation/effects.ts';
+import type { Job, JobPatch } from '../shared/rotation/job.ts';
+import { decide } from '../shared/rotation/machine.ts';
+import { openResiduals, resolved, type Residual } from '../shared/rotation/residuals.ts';
+import type { Row } from '../shared/rotation/rows.ts';
+import { refusal, type Applied, type Speaker } from '../shared/transition.ts';
+import type { ApiDeps } from './router.ts';
+import type { StageBody } from './schemas.ts';
+
+type Stopping = Extract<StageBody, { action: 'abort' | 'restore' | 'mark_revoked' | 'resolve_residual' }>;
+type Resolving = Extract<StageBody, { action: 'resolve_residual' }>;
+
+export async function stop(deps: ApiDeps, ref: JobRef, body: Stopping, by: Speaker): Promise<void> {
+  const ticket = body.ticket_id === undefined ? {} : { ticket_id: body.ticket_id };
+  const patch: JobPatch = { ...ticket, error: null, cleanup_since: deps.clock.now() };
+  await deps.transitions.apply(ref, body.action, by, async (job) => {
+    const plain: Applied = { patch, detail: ticket };
+    if (body.action === 'abort') return carriedOut(job, 'abort', aborting(job, body.restore ?? false, plain));
+    if (body.action === 'resolve_residual')
+      return carriedOut(job, 'resolve_residual', await resolving(deps, job, body, patch));
+    return carriedOut(job, body.action, plain);
+  });
+}
+
+/** What the table allows and this release does not carry out yet is refused like what the table refuses. */
+export function carriedOut(job: Job, action: StageBody['action'], applied: Applied): Applied {
+  const known = decide(job, action, applied.facts).verdict !== 'no_such_transition';
+  if (known && !isCarriedOut(job.status, action))
+    throw refusal(job, action, { verdict: 'no_such_transition' });
+  return applied;
+}
+
+export function operatorOf(by: Speaker): string | null {
+  return by.kind === 'operator' ? by.actor.operatorId : null;
+}
+
+function aborting(job: Job, restore: boolean, { patch, detail }: Applied): Applied {
+  const known = decide(job, 'abort').verdict === 'go';
+  if (restore && known && job.mintedBy !== null && job.currentState !== 'alive') {
+    throw new VelvetError('action_not_allowed', 'nothing to restore', {
+      detail:
+        'There is nothing to go back to: the current token was dead when this job began. Send abort without restore; consumers that hold the new value keep it.',
+      extra: { job_status: job.status, allowed_actions: offeredActions(job) },
+    });
+  }
+  return {
+    patch: {
+      ...patch,
+      aborted_from: job.status,
+      ...(restore ? { restoring: true, went_back: true } : {}),
+    },
+    detail: { ...detail, ...(restore ? { restore: true } : {}) },
+  };
+}
+
+/** A consumer is read back first: a person's word is not taken against what can be seen. */
+async function resolving(deps: ApiDeps, job: Job, body: Resolving, patch: JobPatch): Promise<Applied> {
+  if (decide(job, 'resolve_residual').verdict !== 'go') return { patch };
+  const left = openResiduals(job.residuals);
+  const one = left.find((residual) => residual.kind === body.kind && residual.who === body.who);
+  if (one === undefined) {
+    const open = left.map(({ kind, who }) => `${kind} of ${who}`).join(', ');
+    throw new VelvetError('not_found', 'no such residual', {
+      detail: `The job has no open residual ${body.kind} of ${body.who}; open: ${open}.`,
+    });
+  }
+  if (one.kind === 'old_token_live') {
+    throw new VelvetError('action_not_allowed', 'old_token_live is not resolved by word', {
+      detail:
+        'A live old token is closed by `restore` (back to it), or by `mark_revoked` after you revoked it by hand.',
+      extra: { job_status: job.status, allowed_actions: offeredActions(job) },
+    });
+  }
+  const rows = await lookedAt(deps, job, one);
+  return {
+    patch: { ...patch, residuals: resolved(job.residuals, one, deps.clock.now()) },
+    rows,
+    detail: {
+      kind: one.kind,
+      who: one.who,
+      note: body.note ?? null,
+      ...(body.ticket_id === undefined ? {} : { ticket_id: body.ticket_id }),
+    },
+  };
+}
+
+/** The consumer's row as the look leaves it: it counts as holding the new value no more. Throws where it still holds what it must leave. */
+async function lookedAt(deps: ApiDeps, job: Job, { kind, who }: Residual): Promise<readonly Row[]> {
+  if (kind !== 'stale_consumer' && kind !== 'may_hold_dead_token') return [];
+  const row = await deps.store.row(job, who);
+  if (row === null) return [];
+  const seen = await deps.look(job, who);
+  if (!job.promoted && seen.holds === 'new')
+    throw new VelvetError('still_on_new', `${who} holds the new value`, {
+      detail: `${who} still holds the new value. Put the old one back there, or send restore; then resolve this.`,
+    });
+  if (job.promoted && seen.holds === 'old')
+    throw new VelvetError('still_on_dead', `${who} holds the dead value`, {
+      detail: `${who} still holds the dead value. Write the new one there (${job.vaultRef ?? 'vault_ref'} says where it is), then resolve this.`,
+    });
+  if (seen.readable && seen.problem !== null)
+    throw new VelvetError('vendor_unavailable', `${who} could not be read back`, {
+      detail: `${who} could not be read back, and is not resolved by word where it can be seen: ${seen.problem} Mend that, then send it again.`,
+    });
+  return [{ ...row, touched: false, holds: seen.holds === 'unknown' ? 'unknown' : seen.holds }];
+}

@@ -1,0 +1,67 @@
+// What the API, the stream and the audit trail show of a job and of a row; never a value.
+import type { Job } from './job.ts';
+import type { Row } from './rows.ts';
+
+/** What the API shows of a job; rows are added by the caller. */
+export function publicJob(job: Job): Record<string, unknown> {
+  return {
+    job_id: job.jobId,
+    credential: job.credential,
+    env: job.env,
+    flow_type: job.flowType,
+    status: job.status,
+    status_since: iso(job.statusSince),
+    version: job.version,
+    awaiting: job.awaiting,
+    cleanup: job.cleanup,
+    aborted_from: job.abortedFrom,
+    force_revoke: job.forceRevoke,
+    ticket_id: job.ticketId,
+    old_auth_id: job.oldAuthId,
+    new_auth_id: job.newAuthId,
+    vault_ref: job.vaultRef,
+    error: job.error && { code: job.error.code, detail: job.error.detail, at: iso(job.error.at) },
+    residual: job.residuals.map((r) => ({
+      ...r,
+      resolved_at: r.resolved_at === null ? null : iso(r.resolved_at),
+    })),
+    inactive: job.inactive,
+    created_by: job.createdBy,
+    created_at: iso(job.createdAt),
+    updated_at: iso(job.updatedAt),
+  };
+}
+
+export function publicRow(row: Row): Record<string, unknown> {
+  return {
+    consumer_id: row.consumer_id,
+    update_method: row.pinned.update_method,
+    wave: row.pinned.wave,
+    distribute_status: row.distribute_status,
+    validate_status: row.validate_status,
+    holds: row.holds,
+    proof: row.proof,
+    proven_at: time(row.proven_at),
+    attempts: row.attempts,
+    error: row.error,
+    probe: row.probe && {
+      class: row.probe.class,
+      http_status: row.probe.http_status,
+      at: time(row.probe.begun_at),
+    },
+    wave_health: row.wave_health,
+    stale: row.stale,
+    confirmed_by: row.confirmed_by,
+    note: row.note,
+    paced_until: time(row.paced_until),
+    updated_at: time(row.updated_at),
+  };
+}
+
+function time(ms: number | null): string | null {
+  return ms === null ? null : iso(ms);
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}

@@ -1,0 +1,64 @@
+// Reading consumers' places back outside the proof of a rotation: before a cleanup decides, after a restore, when a person asks. Changes nothing there.
+import { isVelvetError, type VelvetError } from '../../shared/lib/errors.ts';
+import type { Fence } from '../../shared/lib/lease.ts';
+import type { Job } from '../../shared/rotation/job.ts';
+import type { Row } from '../../shared/rotation/rows.ts';
+import type { TaskContext } from '../run.ts';
+import type { Evidence, KnownValues } from '../vendors/contract.ts';
+import { readCall, targetOf, type StageDeps } from './deps.ts';
+import { namedTarget } from './push.ts';
+
+/** What one place was seen to hold. Where it could not be read, `holds` is unknown and `error` says why. */
+export interface Look extends Evidence {
+  readonly row: Row;
+  readonly error: VelvetError | null;
+}
+
+/** Enough to be quick with hundreds of consumers, few enough to leave a vendor's limits to others. */
+const AT_ONCE = 10;
+
+export interface Looker {
+  readonly job: Job;
+  readonly fence: Fence;
+  readonly context: Pick<TaskContext, 'signal'>;
+}
+
+/** Reads each row's place back and compares it with the job's values. What a vendor refuses becomes a look that says so. */
+export async function lookAt(
+  deps: StageDeps,
+  at: Looker,
+  rows: readonly Row[],
+  known: KnownValues,
+): Promise<readonly Look[]> {
+  return inParallel(rows, (row) => lookAtOne(deps, at, row, known));
+}
+
+async function lookAtOne(deps: StageDeps, at: Looker, row: Row, known: KnownValues): Promise<Look> {
+  try {
+    const target = targetOf(row);
+    const authority = await deps.authorities.read(target.update_auth_token_name);
+    const call = readCall(at.job, at.fence, at.context);
+    // Whichever release is the newest now: what an earlier push left behind says nothing about the place of today.
+    const seen = await namedTarget(row, () =>
+      deps.registry.destination(target.update_method).readBack(call, target, authority, known, null),
+    );
+    return { ...seen, row, error: null };
+  } catch (error) {
+    if (!isVelvetError(error)) throw error;
+    // A place that is gone holds nothing.
+    if (error.code === 'vendor_target_missing')
+      return { row, holds: 'other', effect: 'unknown', version: null, detail: error.detail, error: null };
+    return { row, holds: 'unknown', effect: 'unknown', version: null, detail: error.detail, error };
+  }
+}
+
+/** Each of them, ten at a time, in order. */
+export async function inParallel<T, R>(items: readonly T[], does: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  const next = items.entries();
+  const lane = async () => {
+    for (const [index, item] of next) results[index] = await does(item);
+  };
+  await Promise.all(Array.from({ length: Math.min(AT_ONCE, items.length) }, lane));
+  return results;
+}

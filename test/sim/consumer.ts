@@ -15,6 +15,9 @@ export interface ConsumerOptions {
   readonly answersChallenge: boolean;
   /** With it, a challenge is answered only to whoever sends this in `Velvet-Probe-Key`. */
   readonly probeKey?: string;
+  /** How it reaches its vendor, and where it is reached itself; over the network unless given. */
+  readonly fetch?: typeof fetch;
+  readonly start?: typeof startSim;
 }
 
 export interface ConsumerSim extends Sim {
@@ -29,7 +32,7 @@ const VENDOR_TIMEOUT_MS = 4_000;
  * where the vendor refuses it, 503 in every other case, also while no process is up.
  */
 export async function startConsumer(options: ConsumerOptions): Promise<ConsumerSim> {
-  const sim = await startSim<null>({
+  const sim = await (options.start ?? startSim)<null>({
     routes: { [`GET ${options.path}`]: (call) => reportHealth(options, call) },
     authorize: admitAll,
     notFound: { status: 404, body: { status: 'not found' } },
@@ -57,8 +60,11 @@ async function reportHealth(options: ConsumerOptions, { request }: Call<null>): 
   };
 }
 
-async function askVendor({ heroku, app }: ConsumerOptions, token: string): Promise<Answer> {
-  const status = await fetch(`${heroku}/account`, {
+async function askVendor(
+  { heroku, app, fetch: ask = fetch }: ConsumerOptions,
+  token: string,
+): Promise<Answer> {
+  const status = await ask(`${heroku}/account`, {
     headers: {
       accept: 'application/vnd.heroku+json; version=3',
       authorization: `Bearer ${token}`,

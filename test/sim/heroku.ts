@@ -19,7 +19,7 @@ import { page } from './heroku-paging.ts';
 import { startSim } from './server.ts';
 import type { Answer, Call, Sim } from './server.ts';
 import type { SimRequest } from './requests.ts';
-import { createSteps } from './steps.ts';
+import { createSteps, type Steps } from './steps.ts';
 
 export interface HerokuOptions {
   /** From a dyno's start until it is up; 0 (unless given): at once. */
@@ -29,6 +29,10 @@ export interface HerokuOptions {
   /** Whether a PATCH that changes nothing makes a release; true unless given, since what Heroku does is not documented. */
   readonly releaseOnNoChange?: boolean;
   readonly clock?: Clock;
+  /** How time passes for releases and boots; with timers of its own unless given. */
+  readonly steps?: Steps;
+  /** Where it can be reached; on a port of its own unless given. */
+  readonly start?: typeof startSim;
 }
 
 export interface HerokuSim extends Sim {
@@ -60,9 +64,9 @@ const configWriters: readonly HerokuScope[] = ['global', 'write-protected'];
 export async function startHeroku(options: HerokuOptions = {}): Promise<HerokuSim> {
   const clock = options.clock ?? systemClock;
   const { bootMs = 0, releaseMs = 0, releaseOnNoChange = true } = options;
-  const pace: Pace = { clock, steps: createSteps(), bootMs, releaseMs, releaseOnNoChange };
+  const pace: Pace = { clock, steps: options.steps ?? createSteps(), bootMs, releaseMs, releaseOnNoChange };
   const world: World = { accounts: createAccounts(clock), apps: [] };
-  const sim = await startSim<Caller>({
+  const sim = await (options.start ?? startSim)<Caller>({
     routes: { ...accountRoutes(), ...authorizationRoutes(), ...appRoutes(world) },
     authorize: (request, authorization) => admitCaller(world.accounts, request, authorization),
     notFound: herokuError(404, 'not_found', 'The requested API endpoint was not found.'),

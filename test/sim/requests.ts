@@ -44,16 +44,29 @@ export async function readRequest(
 ): Promise<{ request: SimRequest; broken: boolean }> {
   const chunks: Buffer[] = [];
   for await (const chunk of req) chunks.push(chunk as Buffer);
-  const { pathname: path, searchParams } = new URL(req.url ?? '/', 'http://sim');
-  const { method = 'GET' } = req;
-  const route = routes.find((known) => known.method === method && known.pattern.test(path));
-  const { body, broken } = parseBody(
-    Buffer.concat(chunks).toString('utf8'),
-    req.headers['content-type'] ?? '',
-  );
   const headers = Object.fromEntries(
     Object.entries(req.headers).map(([name, value]) => [name, String(value)]),
   );
+  const { method = 'GET', url = '/' } = req;
+  return requestOf(routes, { method, url, headers, text: Buffer.concat(chunks).toString('utf8') });
+}
+
+/** A request as it travels; header names in lower case. */
+export interface Sent {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: Record<string, string>;
+  readonly text: string;
+}
+
+/** The request as a simulator remembers it. */
+export function requestOf(
+  routes: readonly Route[],
+  { method, url, headers, text }: Sent,
+): { request: SimRequest; broken: boolean } {
+  const { pathname: path, searchParams } = new URL(url, 'http://sim');
+  const route = routes.find((known) => known.method === method && known.pattern.test(path));
+  const { body, broken } = parseBody(text, headers['content-type'] ?? '');
   const hasAuthorization = headers['authorization'] !== undefined;
   if (hasAuthorization) headers['authorization'] = '[removed]';
   const request: SimRequest = {

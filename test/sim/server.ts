@@ -204,7 +204,7 @@ interface Arrival {
 }
 
 /** Decides now who calls; the returned function then does what they ask. */
-function admit<Caller>(
+export function admit<Caller>(
   options: SimOptions<Caller>,
   request: SimRequest,
   arrival: Arrival,
@@ -226,7 +226,7 @@ function admit<Caller>(
 
 // --- what is sent ---
 
-function render(answer: Answer): { text: string; headers: Record<string, string> } {
+export function render(answer: Answer): { text: string; headers: Record<string, string> } {
   const { body } = answer;
   const html = typeof body === 'string';
   const text = html ? body : body === undefined ? '' : JSON.stringify(body);

@@ -1,0 +1,105 @@
+// The stages of a rotation, each as a place to interfere with: how it comes about, whose effects are counted, where it must end.
+import type { Status } from '../../shared/rotation/statuses.ts';
+import { toRest } from '../schedule/run.ts';
+import type { Subject } from '../schedule/faults.ts';
+import type { AppSpec } from '../schedule/outside.ts';
+import { walk } from '../schedule/walk.ts';
+import type { ScheduleWorld } from '../schedule/world.ts';
+
+export interface StageCase {
+  readonly name: string;
+  readonly subject: Subject;
+  /** Undisturbed, up to the moment before. */
+  readonly arrange: (world: ScheduleWorld) => Promise<void>;
+  /** What sets the stage off. */
+  readonly begin: (world: ScheduleWorld) => void;
+  /** Where the job must stand in the end, after everything that went wrong was tried again. */
+  readonly end?: Status;
+  readonly apps?: readonly AppSpec[];
+}
+
+const proves = { name: 'raxx-console-prod' };
+const readBack = { name: 'raxx-worker-prod', answersChallenge: false };
+const before = (goal: Status) => (world: ScheduleWorld) => walk(world, goal);
+const verify = (world: ScheduleWorld) => void world.operate({ action: 'verify' });
+const mint = (world: ScheduleWorld) => void world.operate({ action: 'proceed_mint' });
+const revoke = (world: ScheduleWorld) => void world.operate({ action: 'proceed_revoke', ticket_id: 'ROT-1' });
+const abort = (world: ScheduleWorld) => void world.operate({ action: 'abort' });
+
+/** The vendor's refusals of the revoke, as often as it is tried. */
+async function revokeFails(world: ScheduleWorld): Promise<void> {
+  await walk(world, 'validated');
+  revoke(world);
+  await toRest(world, {
+    async turn(turn) {
+      if (!turn.effect.name.startsWith('DELETE /oauth')) return false;
+      await world.turns.serve(turn, 'fail');
+      return true;
+    },
+  });
+}
+
+/** The mint's answers are lost, until it is given up. */
+async function mintFails(world: ScheduleWorld): Promise<void> {
+  await walk(world, 'verified');
+  mint(world);
+  await toRest(world, {
+    async turn(turn) {
+      if (!turn.effect.name.startsWith('POST /oauth')) return false;
+      await world.turns.serve(turn, 'lose');
+      return true;
+    },
+  });
+}
+
+async function revokedByHand(world: ScheduleWorld): Promise<void> {
+  await revokeFails(world);
+  world.outside.account.revoke(world.outside.first.id);
+}
+
+// oxfmt-ignore
+export const stageCases: readonly StageCase[] = [
+  { name: 'verify',          subject: { what: 'enqueue_verify' },       arrange: before('init'),      begin: verify },
+  { name: 'mint',            subject: { what: 'enqueue_mint' },         arrange: before('verified'),  begin: mint },
+  { name: 'mint again',      subject: { what: 'enqueue_mint' },         arrange: mintFails,           begin: (world) => void world.operate({ action: 'retry' }) },
+  { name: 'fan-out',         subject: { what: 'enqueue_distribute' },   arrange: before('verified'),  begin: mint },
+  { name: 'open rows',       subject: { what: 'open_rows' },            arrange: before('verified'),  begin: mint },
+  { name: 'push',            subject: { what: 'push_row' },             arrange: before('verified'),  begin: mint, apps: [proves] },
+  { name: 'settle',          subject: { what: 'push_row', nth: 1 },     arrange: before('verified'),  begin: mint, apps: [proves] },
+  { name: 'fan-out to prove', subject: { what: 'enqueue_validate' },    arrange: before('verified'),  begin: mint },
+  { name: 'open to prove',   subject: { what: 'open_rows', nth: 1 },    arrange: before('verified'),  begin: mint },
+  { name: 'probe',           subject: { what: 'probe_row', nth: 1 },    arrange: before('verified'),  begin: mint, apps: [proves] },
+  { name: 'probe of a destination', subject: { what: 'probe_row', nth: 1 }, arrange: before('verified'), begin: mint, apps: [readBack] },
+  { name: 'read-back',       subject: { what: 'read_back_row' },        arrange: before('verified'),  begin: mint, apps: [readBack] },
+  { name: 'open to prove again', subject: { what: 'open_rows' },        arrange: before('validated'), begin: revoke },
+  { name: 'prove again',     subject: { what: 'probe_row' },            arrange: before('validated'), begin: revoke, apps: [proves] },
+  { name: 'revoke',          subject: { what: 'enqueue_revoke' },       arrange: before('validated'), begin: revoke },
+  { name: 'revoke again',    subject: { what: 'enqueue_revoke' },       arrange: revokeFails,         begin: (world) => void world.operate({ action: 'retry' }) },
+  { name: 'mark_revoked',    subject: { what: 'enqueue_revoke_check' }, arrange: revokedByHand,       begin: (world) => void world.operate({ action: 'mark_revoked' }) },
+  { name: 'cleanup of verified', subject: { what: 'enqueue_cleanup' },  arrange: before('verified'),  begin: abort, end: 'aborted' },
+  { name: 'cleanup of a failed mint', subject: { what: 'enqueue_cleanup' }, arrange: mintFails,       begin: abort, end: 'aborted' },
+  { name: 'two rows are written',  subject: { what: 'push_row', other: 'push_row' }, arrange: before('verified'), begin: mint },
+];
+
+export const operatorCases: readonly StageCase[] = [
+  { name: 'verify is asked for', subject: { what: 'verify' }, arrange: before('init'), begin: verify },
+  {
+    name: 'proceed_mint is asked for',
+    subject: { what: 'proceed_mint' },
+    arrange: before('verified'),
+    begin: mint,
+  },
+  {
+    name: 'proceed_revoke is asked for',
+    subject: { what: 'proceed_revoke' },
+    arrange: before('validated'),
+    begin: revoke,
+  },
+  {
+    name: 'abort is asked for',
+    subject: { what: 'abort' },
+    arrange: before('verified'),
+    begin: abort,
+    end: 'aborted',
+  },
+];

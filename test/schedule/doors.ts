@@ -1,0 +1,139 @@
+// The doors to the outside, each behind a turn: HTTP, Redis, the vault. Production code gets them as it gets the real ones.
+import { createHash } from 'node:crypto';
+import { channel } from 'node:diagnostics_channel';
+import { readFileSync } from 'node:fs';
+import type { Redis } from 'ioredis';
+import { VelvetError } from '../../shared/lib/errors.ts';
+import { scriptTable } from '../../shared/redis/scripts.ts';
+import type { Vault } from '../../workers/vault/contract.ts';
+import type { Turns } from './turns.ts';
+
+const aboutToSend = channel('undici:client:sendHeaders');
+
+/** Every request of the product is one effect. It announces itself just before it leaves, as Node's own fetch does. */
+export function fetchThrough(turns: Turns, network: typeof fetch): typeof fetch {
+  return (input, init) => {
+    const { method = 'GET', signal } = init ?? {};
+    const path = new URL(input instanceof Request ? input.url : input).pathname;
+    return turns.effect(
+      { door: 'http', name: `${method} ${path}`, change: method !== 'GET' && method !== 'HEAD' },
+      {
+        leave: () => {
+          aboutToSend.publish({});
+          signal?.throwIfAborted();
+        },
+        apply: () => network(input, { ...init, signal: null }),
+        broken: () =>
+          new TypeError('fetch failed', { cause: Object.assign(new Error('reset'), { code: 'ECONNRESET' }) }),
+      },
+    );
+  };
+}
+
+const reads = new Set(['get', 'hget', 'hgetall', 'hvals', 'hexists', 'smembers', 'zrange', 'xrange']);
+const changes = new Set(['evalsha', 'eval', 'sadd', 'hset', 'hdel']);
+
+/** Every command is one effect. A command that is neither known as a read nor as a change is refused, so that none goes by unseen. */
+export function redisThrough(turns: Turns, redis: Redis, answers: RedisAnswers): Redis {
+  return new Proxy(redis, {
+    get(target, key, receiver) {
+      const value: unknown = Reflect.get(target, key, receiver);
+      if (typeof value !== 'function' || typeof key !== 'string') return value;
+      if (!reads.has(key) && !changes.has(key)) throw new TypeError(`a schedule does not know ${key}`);
+      const ask = value as (...args: unknown[]) => Promise<unknown>;
+      return (...args: unknown[]) => {
+        const apply = () => ask.apply(target, args);
+        return turns.effect(
+          { door: 'redis', name: nameOf(key, args), change: changes.has(key) },
+          {
+            apply: changes.has(key) ? () => answers.change(apply) : () => answers.read(key, args, apply),
+            broken: () => new Error('Connection is closed.'),
+          },
+        );
+      };
+    },
+  });
+}
+
+/** What Redis answered since it was last changed. Nobody else writes to it, so it would answer the same, a round trip later. */
+export interface RedisAnswers {
+  read(command: string, args: readonly unknown[], ask: () => Promise<unknown>): Promise<unknown>;
+  change(ask: () => Promise<unknown>): Promise<unknown>;
+}
+
+interface Known {
+  answer: Promise<unknown>;
+  readonly ask: () => Promise<unknown>;
+  hot: boolean;
+}
+
+export function redisAnswers(): RedisAnswers {
+  const known = new Map<string, Known>();
+  return {
+    read(command, args, ask) {
+      const key = `${command} ${args.join(' ')}`;
+      const found = known.get(key) ?? { answer: ask(), ask, hot: true };
+      found.hot = true;
+      known.set(key, found);
+      return found.answer;
+    },
+    async change(ask) {
+      const changed = ask();
+      // What was asked since the last change will be asked again: it travels along, behind the change.
+      for (const [key, one] of known) {
+        if (one.hot) Object.assign(one, { answer: one.ask(), hot: false });
+        else known.delete(key);
+      }
+      await Promise.allSettled([changed, ...[...known.values()].map((one) => one.answer)]);
+      return changed;
+    },
+  };
+}
+
+const lua = (file: string) =>
+  readFileSync(new URL(`../../shared/redis/lua/${file}`, import.meta.url), 'utf8');
+const sources = Object.entries(scriptTable).map(
+  ([name, { file }]) => [name, `${lua('lib.lua')}\n${lua(file)}`] as const,
+);
+const names = new Map(
+  sources.map(([name, source]) => [createHash('sha1').update(source).digest('hex'), name]),
+);
+
+function nameOf(command: string, args: readonly unknown[]): string {
+  return command === 'evalsha' ? (names.get(String(args[0])) ?? command) : `${command} ${String(args[0])}`;
+}
+
+/** So that the first world asks for as many turns as every later one. */
+export async function loadScripts(redis: Redis): Promise<void> {
+  for (const [, source] of sources) await redis.script('LOAD', source);
+}
+
+/** Every verb of the vault is one effect; its own look at the lease comes after the turn was given. */
+export function vaultThrough(turns: Turns, vault: Vault): Vault {
+  const through = <A extends readonly unknown[], R>(
+    verb: string,
+    change: boolean,
+    run: (...args: A) => Promise<R>,
+  ) => {
+    const slot = change ? 1 : 0;
+    return (...args: A): Promise<R> =>
+      turns.effect(
+        { door: 'vault', name: `${verb} ${String(args[slot] ?? '')}`, change },
+        { apply: () => run(...args), broken: (late) => lost(verb, late && change) },
+      );
+  };
+  return {
+    kind: vault.kind,
+    check: through('check', false, vault.check),
+    read: through('read', false, vault.read),
+    list: through('list', false, vault.list),
+    write: through('write', true, vault.write),
+    create: through('create', true, vault.create),
+    remove: through('remove', true, vault.remove),
+    ref: vault.ref,
+  };
+}
+
+function lost(verb: string, mayBeApplied: boolean): VelvetError {
+  return new VelvetError(mayBeApplied ? 'vendor_no_answer' : 'vault_unavailable', `vault ${verb}: no answer`);
+}

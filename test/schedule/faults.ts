@@ -1,0 +1,174 @@
+// One fault at one effect of one strand: what a schedule is made of. A director strikes once and lets everything else run.
+import type { Director } from './run.ts';
+import type { Process, Strand, Turn } from './turns.ts';
+import type { ScheduleWorld } from './world.ts';
+
+/** Whose effects are counted: the how-manieth strand (from 0) that does this. */
+export interface Subject {
+  readonly what: string;
+  readonly nth?: number;
+  /** The effects that a switch goes back at: of later strands of this name; the subject's own unless given. */
+  readonly other?: string;
+}
+
+/** `at`: the subject's effect, from 0. `back`: how many effects the successor has done when the subject goes on. */
+export type Fault =
+  | { readonly kind: 'none' }
+  | {
+      readonly kind:
+        | 'die before'
+        | 'die after'
+        | 'sleep'
+        | 'fail'
+        | 'lose the answer'
+        | 'send again'
+        | 'send again later';
+      readonly at: number;
+    }
+  | { readonly kind: 'apply late'; readonly at: number; readonly lateMs: number }
+  | { readonly kind: 'Redis gone'; readonly at: number; readonly forMs: number }
+  | { readonly kind: 'switch'; readonly at: number; readonly back: number };
+
+export interface Interference extends Director {
+  /** What the subject asked for, in order. */
+  readonly effects: readonly Turn[];
+  /** How many effects its successors had while it slept. */
+  readonly others: number;
+  readonly struck: boolean;
+}
+
+export function interfere(of: Subject, fault: Fault): Interference {
+  const strands: Strand[] = [];
+  const effects: Turn[] = [];
+  let subject: Strand | null = null;
+  let successor: Process | null = null;
+  let [struck, back, others] = [false, false, 0];
+
+  function notice(strand: Strand): void {
+    if (strand.what !== of.what || strands.includes(strand)) return;
+    strands.push(strand);
+    if (strands.length - 1 === (of.nth ?? 0)) subject = strand;
+  }
+
+  async function own(turn: Turn, world: ScheduleWorld): Promise<boolean> {
+    if (!effects.includes(turn)) effects.push(turn);
+    if (struck || fault.kind === 'none' || turn.index !== fault.at) return false;
+    struck = true;
+    return strike(turn, fault, world);
+  }
+
+  function goBack(turn: Turn, world: ScheduleWorld): boolean {
+    if (!struck || subject === null || subject.process.state !== 'asleep') return false;
+    if (turn.strand.what !== (of.other ?? of.what)) return false;
+    if (fault.kind === 'switch' && others === fault.back && !back) {
+      back = true;
+      successor = turn.strand.process;
+      world.sleep(successor);
+      world.wake(subject.process);
+      return true;
+    }
+    others += 1;
+    return false;
+  }
+
+  return {
+    effects,
+    get others() {
+      return others;
+    },
+    get struck() {
+      return struck && (fault.kind !== 'switch' || back);
+    },
+    async before(world) {
+      if (successor === null || subject?.ended !== true || successor.state !== 'asleep') return false;
+      world.wake(successor);
+      return true;
+    },
+    async turn(turn, world) {
+      notice(turn.strand);
+      return turn.strand === subject ? own(turn, world) : goBack(turn, world);
+    },
+    async rest(world) {
+      const sleepers = [subject?.process, successor].filter((one) => one?.state === 'asleep');
+      for (const one of sleepers) if (one) world.wake(one);
+      return sleepers.length > 0;
+    },
+  };
+}
+
+async function strike(
+  turn: Turn,
+  fault: Exclude<Fault, { kind: 'none' }>,
+  world: ScheduleWorld,
+): Promise<boolean> {
+  const { turns } = world;
+  const { process } = turn.strand;
+  switch (fault.kind) {
+    case 'die before':
+      world.kill(process);
+      return true;
+    case 'die after':
+      await turns.serve(turn, 'cut');
+      world.kill(process);
+      return true;
+    case 'sleep':
+    case 'switch':
+      world.sleep(process);
+      return true;
+    case 'send again later':
+      await turns.serve(turn, 'cut');
+      world.sleep(process);
+      return true;
+    case 'Redis gone':
+      world.dropRedis(fault.forMs);
+      return true;
+    case 'fail':
+      await turns.serve(turn, 'fail');
+      return true;
+    case 'lose the answer':
+      await turns.serve(turn, 'lose');
+      return true;
+    case 'send again':
+      await turns.serve(turn, 'resend');
+      return true;
+    case 'apply late':
+      await turns.serve(turn, { lateMs: fault.lateMs });
+      return true;
+  }
+}
+
+/** Every single fault that makes sense at this effect. */
+export function faultsAt({ effect, index: at }: Turn): readonly Fault[] {
+  const overRedis = effect.door === 'redis' || effect.door === 'queue';
+  const overNet = effect.door === 'http' || effect.door === 'vault';
+  return [
+    { kind: 'die before', at },
+    { kind: 'die after', at },
+    { kind: 'sleep', at },
+    { kind: 'fail', at },
+    // Shorter than a lease, and longer than everything that anybody waits for.
+    { kind: 'Redis gone', at, forMs: 8_000 },
+    { kind: 'Redis gone', at, forMs: 100_000 },
+    ...(effect.change ? ([{ kind: 'lose the answer', at }] as const) : []),
+    ...(overRedis && effect.change
+      ? ([
+          { kind: 'send again', at },
+          { kind: 'send again later', at },
+        ] as const)
+      : []),
+    ...(overNet && effect.change
+      ? ([
+          { kind: 'apply late', at, lateMs: 4_000 },
+          { kind: 'apply late', at, lateMs: 29_999 },
+        ] as const)
+      : []),
+  ];
+}
+
+/** A schedule's name: which effect, and what befell it. */
+export function named(fault: Fault, turn: Turn | undefined): string {
+  if (fault.kind === 'none') return 'undisturbed';
+  const { kind, at, ...more } = fault;
+  const rest = Object.entries(more).map(([key, value]) => `, ${key} ${value}`);
+  return `${kind} ${at}${rest.join('')} (${turn === undefined ? 'unknown' : `${turn.effect.door} ${turn.effect.name}`})`;
+}

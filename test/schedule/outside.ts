@@ -1,0 +1,115 @@
+// What lies around Velvet in a schedule: a Heroku account, the apps that run on the credential, and the manifest's rows for them.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { access } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { activeRows, parseManifest } from '../../shared/manifest/load.ts';
+import type { PinnedRow } from '../../shared/rotation/rows.ts';
+import type { AppKind, HerokuApp } from '../sim/heroku-apps.ts';
+import type { HerokuAccount } from '../sim/heroku-accounts.ts';
+import { startConsumer } from '../sim/consumer.ts';
+import { startHeroku, type HerokuSim } from '../sim/heroku.ts';
+import { createNetwork, type Network } from './network.ts';
+import type { Time } from './time.ts';
+
+export const CREDENTIAL = 'HK_PLATFORM_FULL';
+export const ENV = 'development';
+export const KEY = 'HEROKU_API_KEY';
+
+export interface AppSpec {
+  readonly name: string;
+  readonly kind?: AppKind;
+  /** Whether it answers the challenge; one that does not is proven by reading its destination back. */
+  readonly answersChallenge?: boolean;
+  readonly wave?: number;
+}
+
+export interface Outside {
+  readonly network: Network;
+  readonly heroku: HerokuSim;
+  readonly account: HerokuAccount;
+  readonly apps: readonly HerokuApp[];
+  readonly rows: readonly PinnedRow[];
+  readonly bootstrap: { readonly id: string; readonly token: string };
+  readonly first: { readonly id: string; readonly token: string };
+  /** Every value that may be nowhere but in the vault and at the vendors. */
+  readonly values: readonly string[];
+}
+
+/** Long enough that a write is asked more than once whether it took effect. */
+const PACE = { releaseMs: 1_500, bootMs: 700 };
+
+export async function startOutside(time: Time, specs: readonly AppSpec[]): Promise<Outside> {
+  const network = createNetwork();
+  const { start, fetch } = network;
+  const heroku = await startHeroku({ ...PACE, clock: time, steps: time.steps, start });
+  const account = heroku.createAccount();
+  const values: string[] = [];
+  const authorize = account.authorize.bind(account);
+  account.authorize = (options) => {
+    const made = authorize(options);
+    values.push(made.token);
+    return made;
+  };
+  const bootstrap = account.authorize({ description: 'velvet bootstrap', scope: ['global'] });
+  const first = account.authorize({ description: 'made by hand', scope: ['global'] });
+  const apps = specs.map(({ name, kind = 'normal' }) =>
+    heroku.createApp(account, name, { config: { [KEY]: first.token, OTHER: 'left alone' }, kind }),
+  );
+  const endpoints: string[] = [];
+  for (const [index, app] of apps.entries()) {
+    const { answersChallenge = true } = specs[index] ?? {};
+    const options = { heroku: heroku.url, app, key: KEY, path: '/healthz', answersChallenge, fetch, start };
+    endpoints.push((await startConsumer(options)).healthUrl);
+  }
+  return { network, heroku, account, apps, rows: rowsOf(specs, endpoints), bootstrap, first, values };
+}
+
+const known = new Map<string, readonly PinnedRow[]>();
+
+/** Through the manifest's own loader, once for each set of apps. */
+function rowsOf(specs: readonly AppSpec[], endpoints: readonly string[]): readonly PinnedRow[] {
+  const text = manifestOf(specs, endpoints);
+  const rows =
+    known.get(text) ??
+    activeRows(parseManifest(text, 'manifest.yml', { allowLoopback: true }), CREDENTIAL, ENV);
+  known.set(text, rows);
+  return rows;
+}
+
+function manifestOf(specs: readonly AppSpec[], endpoints: readonly string[]): string {
+  const credential = {
+    token_name: CREDENTIAL,
+    issuer: 'heroku-oauth',
+    issuer_auth_token_name: 'HK_VELVET_BOOTSTRAP',
+    scope: 'shared',
+    entropy: 'high',
+    active: true,
+  };
+  const subscribers = specs.map((spec, index) => ({
+    token_name: CREDENTIAL,
+    consumer_id: spec.name,
+    env: ENV,
+    wave: spec.wave ?? 1,
+    active: true,
+    update_method: 'HEROKU_CONFIG_PATCH',
+    update_endpoint: `https://api.heroku.com/apps/${spec.name}/config-vars`,
+    update_key: KEY,
+    update_auth_token_name: 'HK_VELVET_BOOTSTRAP',
+    healthcheck_endpoint: endpoints[index] ?? null,
+    healthcheck_after: 0,
+    capabilities: ['update', 'healthcheck'],
+  }));
+  // JSON is YAML.
+  return JSON.stringify({ version: 2, credentials: [credential], subscribers });
+}
+
+/** A folder in memory where the system has one: the vault writes through to the disk, thousands of times here. */
+export async function folder(): Promise<{ readonly path: string; remove(): void }> {
+  const memory = await access('/dev/shm').then(
+    () => '/dev/shm',
+    () => tmpdir(),
+  );
+  const path = mkdtempSync(join(memory, 'velvet-schedule-'));
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}

@@ -1,0 +1,183 @@
+// What must be true of a world at rest, whatever died when. Each line that is answered names the invariant that it breaks.
+import { isOver, kindOf, type Job } from '../../shared/rotation/job.ts';
+import { openResiduals } from '../../shared/rotation/residuals.ts';
+import { tally, type Row } from '../../shared/rotation/rows.ts';
+import { Secret } from '../../shared/lib/secret.ts';
+import { slots } from '../../workers/vault/contract.ts';
+import type { HerokuApp } from '../sim/heroku-apps.ts';
+import { dumpRedis } from '../redis-dump.ts';
+import { CREDENTIAL, KEY } from './outside.ts';
+import { FINGERPRINT_KEY } from './process.ts';
+import { trailViolations } from './trail.ts';
+import type { ScheduleWorld } from './world.ts';
+
+/** Everything that is looked at, read once. */
+interface Sight {
+  readonly world: ScheduleWorld;
+  readonly job: Job;
+  readonly rows: readonly Row[];
+  /** Slot → value, of this credential. */
+  readonly held: ReadonlyMap<string, string>;
+  /** Who an open residual is about. */
+  readonly named: ReadonlySet<string>;
+}
+
+/** Empty where every invariant holds. To be asked of a world at rest. */
+export async function violations(world: ScheduleWorld): Promise<readonly string[]> {
+  const job = await world.job();
+  const held = new Map<string, string>();
+  for (const slot of await world.vault.list(CREDENTIAL))
+    held.set(slot, (await world.vault.read(slot))?.reveal() ?? '');
+  const named = new Set(openResiduals(job.residuals).map((residual) => residual.who));
+  const sight: Sight = { world, job, rows: await world.store.rows(world.ref), held, named };
+  return [
+    ...(await silence(sight)),
+    ...liveHandles(sight),
+    ...vaultSlots(sight),
+    ...consumers(sight),
+    ...oldToken(sight),
+    ...(await trailViolations(world, job)),
+    ...(await claim(sight)),
+    ...counters(sight),
+    ...(await leaks(world)),
+  ];
+}
+
+const over = (job: Job) => isOver(job);
+const wentBack = (job: Job) => job.status === 'aborted' && job.cleanup === 'done' && !job.promoted;
+
+async function silence({ world, job }: Sight): Promise<readonly string[]> {
+  const found: string[] = [];
+  if (kindOf(job) === 'automatic') found.push(`1 silent: ${job.status} waits for nobody`);
+  const left = await world.store.outbox(CREDENTIAL, world.ref.env);
+  if (left.length > 0) found.push(`1 silent: ${left.length} tasks stand on the outbox`);
+  for (const { id, state, queue } of world.queue.entries) {
+    const open = state === 'active' || state === 'delayed' || state === 'waiting';
+    if ((open && queue !== 'notify') || state === 'failed') found.push(`1 silent: ${id} is ${state}`);
+  }
+  return found;
+}
+
+function liveHandles({ world, job, named }: Sight): readonly string[] {
+  const { heroku, bootstrap, first } = world.outside;
+  const live = heroku.live();
+  const ids = new Set(live.map((one) => one.id));
+  const found: string[] = [];
+  if (!ids.has(bootstrap.id)) found.push('2 handles: the authority is dead');
+  if (job.newAuthId !== null && !wentBack(job) && !ids.has(job.newAuthId))
+    found.push(`2 handles: the new token ${job.newAuthId} is recorded and dead`);
+  const recorded = new Set([bootstrap.id, first.id, wentBack(job) ? null : job.newAuthId]);
+  for (const one of live) {
+    if (recorded.has(one.id) || named.has(one.id)) continue;
+    // A failed mint may have left one with its label; the next attempt, or the cleanup, ends it.
+    const labelled = one.description?.startsWith(`velvet:${job.jobId}:`) === true;
+    if (!(labelled && job.status === 'mint_failed'))
+      found.push(`2 handles: ${one.id} (${one.description}) is live and unknown`);
+  }
+  return found;
+}
+
+const fingerprint = (value: string) => new Secret(value).fingerprint(FINGERPRINT_KEY);
+
+function vaultSlots({ world, job, held }: Sight): readonly string[] {
+  const found: string[] = [];
+  const { first, account } = world.outside;
+  const [old, next] = [fingerprint(first.token), job.newFingerprint];
+  const said = (slot: string) => {
+    const value = held.get(slot);
+    return value === undefined || value === '' ? null : fingerprint(value);
+  };
+  if (job.currentState === 'alive' && (job.oldFingerprint !== old || job.oldAuthId !== first.id))
+    found.push('3 vault: what was verified is not what the job recorded');
+  const minted = account.authorizations().find((one) => one.id === job.newAuthId);
+  if (minted !== undefined && fingerprint(minted.token) !== next)
+    found.push('3 vault: the recorded handle and the recorded fingerprint are of two tokens');
+
+  const current = said(slots.current(CREDENTIAL));
+  const promoted = job.status === 'done' || job.promoted;
+  const may = promoted ? [next] : job.promoting ? [old, next] : [old];
+  if (!may.includes(current))
+    found.push(`3 vault: the current slot is not the ${promoted ? 'new' : 'old'} value`);
+  const previous = said(slots.previous(CREDENTIAL, job.jobId));
+  if (previous !== null && previous !== old) found.push('3 vault: PREVIOUS is not the old value');
+
+  if (over(job)) {
+    const others = [...held.keys()].filter(
+      (slot) => slot !== slots.current(CREDENTIAL) && slot !== slots.handle(CREDENTIAL),
+    );
+    if (others.length > 0) found.push(`3 vault: left over: ${others.join(', ')}`);
+    if (promoted && held.get(slots.handle(CREDENTIAL)) !== job.newAuthId)
+      found.push('3 vault: AUTH_ID is not the new handle');
+  } else if (next !== null && !promoted) {
+    if (said(slots.pending(CREDENTIAL, job.mintedFence ?? '')) !== next)
+      found.push('3 vault: the pending slot is not the new value');
+    if (job.currentState === 'alive' && previous === null && !job.promoting)
+      found.push('3 vault: PREVIOUS is missing');
+  }
+  return found;
+}
+
+function consumers({ world, job, rows, held, named }: Sight): readonly string[] {
+  const { heroku, apps, first, account } = world.outside;
+  const newToken = account.authorizations().find((one) => one.id === job.newAuthId)?.token;
+  return apps.flatMap((app) => {
+    const row = rows.find((one) => one.consumer_id === app.name);
+    const [running, written] = [app.env()[KEY] ?? '', app.config[KEY] ?? ''];
+    const found: string[] = [];
+    if (app.config['OTHER'] !== 'left alone') found.push(`4 consumers: ${app.name} lost another config var`);
+    if (!named.has(app.name)) {
+      if (!heroku.isLive(running)) found.push(`4 consumers: ${app.name} runs on a dead token`);
+      if (!heroku.isLive(written)) found.push(`4 consumers: ${app.name} holds a dead token`);
+      if (job.status === 'done' && row?.validate_status !== 'skipped' && running !== newToken)
+        found.push(`4 consumers: ${app.name} does not run on the new token`);
+      if (wentBack(job) && written !== first.token)
+        found.push(`4 consumers: ${app.name} is not back on the old token`);
+    }
+    const mayHold =
+      row !== undefined && (row.started !== null || row.receipt !== null || row.holds === 'new');
+    if (written !== first.token && !mayHold)
+      found.push(`4 consumers: nothing says that ${app.name} may hold the new value`);
+    return [...found, ...notKept(app, held)];
+  });
+}
+
+function notKept(app: HerokuApp, held: ReadonlyMap<string, string>): readonly string[] {
+  const kept = new Set(held.values());
+  return [app.env()[KEY], app.config[KEY]]
+    .filter((value) => value === undefined || !kept.has(value))
+    .map(() => `8 kept: the vault does not hold what ${app.name} has`);
+}
+
+function oldToken({ world, job }: Sight): readonly string[] {
+  const { heroku, first } = world.outside;
+  const ended =
+    job.status === 'done' || job.status === 'revoking' || job.status === 'revoke_failed' || job.promoted;
+  const lives = heroku.isLive(first.token);
+  if (!ended && job.currentState !== 'dead' && !lives) return ['5 old token: dead before it was time'];
+  return job.status === 'done' && lives ? ['5 old token: live after done'] : [];
+}
+
+async function claim({ world, job, named }: Sight): Promise<readonly string[]> {
+  const claimant = await world.store.claimant(world.ref);
+  const free = job.status === 'init' || over(job);
+  if (free && claimant !== null) return [`7 claim: ${job.status}, and still claimed by ${claimant}`];
+  if (free && named.size > 0) return ['7 claim: free while a residual is open'];
+  return !free && claimant !== job.jobId ? [`7 claim: ${job.status}, and claimed by ${claimant}`] : [];
+}
+
+function counters({ job, rows }: Sight): readonly string[] {
+  if (job.phase === null) return [];
+  const counted = tally(rows, job.phase);
+  return JSON.stringify(counted) === JSON.stringify(job.tally)
+    ? []
+    : [`6 counters: ${JSON.stringify(job.tally)}, and the rows say ${JSON.stringify(counted)}`];
+}
+
+async function leaks(world: ScheduleWorld): Promise<readonly string[]> {
+  const places = { Redis: await dumpRedis(world.redis), 'the log': world.log.join('\n') };
+  const found = Object.entries(places)
+    .filter(([, text]) => world.outside.values.some((value) => text.includes(value)))
+    .map(([place]) => `9 secrets: a value is in ${place}`);
+  const unforeseen = world.log.filter((line) => /unforeseen failure|failure not recorded/.test(line));
+  return [...found, ...unforeseen.map((line) => `9 unforeseen: ${line}`)];
+}

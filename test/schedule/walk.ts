@@ -1,0 +1,34 @@
+// How an operator moves a world: yes at every gate, and once more where something failed.
+import type { StageBody } from '../../api/schemas.ts';
+import type { Status } from '../../shared/rotation/statuses.ts';
+import { standing, toRest, type Director } from './run.ts';
+import type { ScheduleWorld } from './world.ts';
+
+// oxfmt-ignore
+const yes: Readonly<Partial<Record<Status, StageBody>>> = {
+  init:               { action: 'verify' },
+  verify_failed:      { action: 'retry' },
+  verified:           { action: 'proceed_mint' },
+  mint_failed:        { action: 'retry' },
+  distribute_partial: { action: 'retry' },
+  distribute_failed:  { action: 'retry' },
+  validate_partial:   { action: 'retry' },
+  validate_failed:    { action: 'retry' },
+  validated:          { action: 'proceed_revoke', ticket_id: 'ROT-2026-SCHEDULE' },
+  revoke_failed:      { action: 'retry' },
+};
+
+/** A single fault costs one more try, and what comes of that perhaps another. */
+const STEPS_MAX = 12;
+
+/** Goes on until the job stands at `goal`, or is over. Throws where it does not get there. */
+export async function walk(world: ScheduleWorld, goal: Status = 'done', director?: Director): Promise<void> {
+  for (let n = 0; n < STEPS_MAX; n++) {
+    const { status } = await world.job();
+    const body = yes[status];
+    if (status === goal || body === undefined) return;
+    world.operate(body);
+    await toRest(world, director);
+  }
+  throw new Error(`${goal} is not reached: ${await standing(world)}`);
+}

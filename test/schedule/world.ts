@@ -1,0 +1,240 @@
+// A whole Velvet under the schedule's control: real Redis and real handlers, but every effect, every wait and every death is decided here.
+import type { Redis } from 'ioredis';
+import { act } from '../../api/actions.ts';
+import type { ApiDeps } from '../../api/router.ts';
+import type { StageBody } from '../../api/schemas.ts';
+import { isoTime } from '../../shared/lib/clock.ts';
+import { Secret } from '../../shared/lib/secret.ts';
+import { createJobStore, type JobStore } from '../../shared/redis/job-store.ts';
+import type { JobRef } from '../../shared/rotation/effects.ts';
+import type { Job } from '../../shared/rotation/job.ts';
+import { newRow, tally } from '../../shared/rotation/rows.ts';
+import { times as productTimes, type Times } from '../../shared/times.ts';
+import { slots, type Vault } from '../../workers/vault/contract.ts';
+import { fileVault } from '../../workers/vault/file.ts';
+import { setUpCall } from '../harness.ts';
+import { redisAnswers } from './doors.ts';
+import { CREDENTIAL, ENV, folder, startOutside, type AppSpec, type Outside } from './outside.ts';
+import { createProcess, FINGERPRINT_KEY, type Doors, type VelvetProcess } from './process.ts';
+import { createTaskQueue, type Entry, type TaskQueue } from './queue.ts';
+import { createTime, type Time } from './time.ts';
+import { createTurns, type Process, type Strand, type Turn, type Turns } from './turns.ts';
+
+export interface WorldOptions {
+  readonly apps?: readonly AppSpec[];
+  readonly times?: Partial<Times>;
+}
+
+export interface ScheduleWorld extends AsyncDisposable {
+  readonly time: Time;
+  readonly times: Times;
+  readonly turns: Turns;
+  readonly queue: TaskQueue;
+  readonly outside: Outside;
+  /** Straight to Redis and the vault, for whoever looks on. */
+  readonly redis: Redis;
+  readonly store: JobStore;
+  readonly vault: Vault;
+  readonly ref: JobRef;
+  readonly log: readonly string[];
+  job(): Promise<Job>;
+  /** Turns that may be served now: of processes that are awake, and of Redis only while it is there. */
+  ready(): readonly Turn[];
+  /** The process of this name; a new one where the last one died. */
+  process(name: string): VelvetProcess;
+  /** Gives a waiting task to a process. */
+  start(entry: Entry, process: VelvetProcess): Strand;
+  sweep(): Strand;
+  /** An operator's action; what it was answered is in `answers`, in order. */
+  operate(body: StageBody, who?: string): Strand;
+  readonly answers: readonly unknown[];
+  /** The process stops for good, in the middle of whatever it does. Its tasks are found later. */
+  kill(process: Process): void;
+  /** The process stops (SIGSTOP, a paused machine) until it is woken. Its tasks are given to others meanwhile. */
+  sleep(process: Process): void;
+  wake(process: Process): void;
+  /** Redis is away for so long: its commands wait, as those of a worker's connection do. */
+  dropRedis(forMs: number): void;
+  readonly redisDown: boolean;
+}
+
+/** A connection of the caller's; the world takes the database for its own and empties it first. */
+export async function scheduleWorld(redis: Redis, options: WorldOptions = {}): Promise<ScheduleWorld> {
+  await redis.flushdb();
+  const times = { ...productTimes, ...options.times };
+  const time = createTime();
+  const turns = createTurns((ms, deed) => void time.at(time.now() + ms, deed));
+  const queue = createTaskQueue(turns, time, times);
+  const outside = await startOutside(time, options.apps ?? twoApps);
+  const dir = await folder();
+  const vault = fileVault({
+    dir: dir.path,
+    key: Buffer.alloc(32, 9),
+    folder: '/velvet',
+    env: ENV,
+    clock: time,
+  });
+  await vault.initialise();
+  await vault.write(setUpCall(), slots.current(CREDENTIAL), new Secret(outside.first.token));
+  const log: string[] = [];
+  const doors: Doors = {
+    redis,
+    answers: redisAnswers(),
+    vault,
+    turns,
+    queue,
+    time,
+    times,
+    outside,
+    write: (line) => log.push(line),
+  };
+  const store = createJobStore(redis, times.idempotencyKeepMs);
+  const ref: JobRef = { credential: CREDENTIAL, env: ENV, jobId: 'job-1' };
+  await openJob(store, ref, outside, time);
+
+  const processes = new Map<string, VelvetProcess>();
+  const answers: unknown[] = [];
+  let redisDown = false;
+
+  const held = (process: Process) =>
+    queue.entries.filter((one) => one.state === 'active' && one.holder === process);
+  function giveAwayAfter(process: Process, ms: number): void {
+    for (const entry of held(process)) {
+      const { given } = entry;
+      time.at(time.now() + ms, () => {
+        // Woken in time, it has renewed its lock.
+        if (process.state !== 'up' && entry.given === given) queue.release(entry);
+      });
+    }
+  }
+
+  function process(name: string): VelvetProcess {
+    const known = processes.get(name);
+    if (known !== undefined && known.state !== 'dead') return known;
+    const made = createProcess(name, doors);
+    processes.set(name, made);
+    return made;
+  }
+
+  return {
+    time,
+    times,
+    turns,
+    queue,
+    outside,
+    redis,
+    store,
+    vault,
+    ref,
+    log,
+    answers,
+    process,
+    get redisDown() {
+      return redisDown;
+    },
+    async job() {
+      const job = await store.load(ref);
+      if (job === null) throw new Error('the job is gone');
+      return job;
+    },
+    ready: () =>
+      turns
+        .pending()
+        .filter(
+          ({ strand, effect }) =>
+            strand.process.state === 'up' &&
+            !(redisDown && (effect.door === 'redis' || effect.door === 'queue')),
+        ),
+    start(entry, on) {
+      const lock = queue.take(entry, on);
+      return turns.begin(on, entry.task.effect, () => on.attempt(entry, lock));
+    },
+    sweep() {
+      const on = process('sweeper');
+      return turns.begin(on, 'sweep', () => on.sweep());
+    },
+    operate(body, who = 'ada') {
+      const on = process(`operator ${who}`);
+      const by = {
+        kind: 'operator',
+        actor: { operatorId: who, slackUserId: null },
+        version: undefined,
+      } as const;
+      const at = answers.push(undefined) - 1;
+      return turns.begin(on, body.action, () =>
+        act(on.core as unknown as ApiDeps, ref, body, by).then(
+          () => void (answers[at] = 'done'),
+          (error: unknown) => void (answers[at] = error),
+        ),
+      );
+    },
+    kill(on) {
+      giveAwayAfter(on, times.taskLockMs + times.stalledCheckMs);
+      on.state = 'dead';
+    },
+    sleep(on) {
+      on.state = 'asleep';
+      // Its last renewal may have been half a lock ago.
+      giveAwayAfter(on, times.taskLockMs / 2);
+    },
+    wake(on) {
+      if (on.state === 'asleep') on.state = 'up';
+    },
+    dropRedis(forMs) {
+      redisDown = true;
+      time.at(time.now() + forMs, () => {
+        redisDown = false;
+      });
+    },
+    async [Symbol.asyncDispose]() {
+      await turns.close();
+      dir.remove();
+    },
+  };
+}
+
+export { FINGERPRINT_KEY };
+
+/** One that proves itself, and one that has to be read back. */
+const twoApps: readonly AppSpec[] = [
+  { name: 'raxx-console-prod' },
+  { name: 'raxx-worker-prod', answersChallenge: false },
+];
+
+async function openJob(store: JobStore, ref: JobRef, outside: Outside, time: Time): Promise<void> {
+  const now = time.now();
+  const rows = outside.rows.map((row) => newRow(row, now));
+  await store.open({
+    ref,
+    fields: {
+      flow_type: 'operational',
+      status: 'init',
+      status_since: now,
+      status_version: 1,
+      created_at: now,
+      updated_at: now,
+      created_by: 'ada',
+      moved_by: 'ada',
+      force_revoke: false,
+      issuer: 'heroku-oauth',
+      authority: 'HK_VELVET_BOOTSTRAP',
+      two_person: false,
+      inactive: [],
+    },
+    rows,
+    tally: tally(rows, 'distribute'),
+    event: {
+      at: isoTime(now),
+      env: ref.env,
+      job_id: ref.jobId,
+      credential: ref.credential,
+      operator_id: 'ada',
+      from_state: null,
+      to_state: 'init',
+      event: 'created',
+      detail: {},
+    },
+    idem: { hash: 'schedule', bodyHash: 'schedule' },
+    now,
+  });
+}

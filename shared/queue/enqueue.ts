@@ -1,4 +1,5 @@
 // The only caller of Queue.add. Law: a task is taken off the outbox only after the queue acknowledged it; adding it twice is adding it once.
+import { VelvetError } from '../lib/errors.ts';
 import type { JobStore } from '../redis/job-store.ts';
 import { effects, queueNames, taskId, type QueueName, type Task } from '../rotation/effects.ts';
 import { keepTasks, queueTable, type Queues } from './queues.ts';
@@ -6,9 +7,9 @@ import { keepTasks, queueTable, type Queues } from './queues.ts';
 export interface Relay {
   /** Puts decided tasks on their queues and acknowledges them. What fails stays on the outbox; the sweeper relays it later. */
   relay(tasks: readonly Task[]): Promise<void>;
-  /** Puts row tasks on their queues, without an outbox: whoever opens rows repeats it until each has one. */
+  /** Puts row tasks on their queues, without an outbox: whoever opens rows repeats it until each has one. Throws `store_unavailable`. */
   addRows(tasks: readonly Task[]): Promise<void>;
-  /** Which of these tasks wait, are delayed or run. */
+  /** Which of these tasks wait, are delayed or run. Throws `store_unavailable`. */
   alive(tasks: readonly Task[]): Promise<ReadonlySet<string>>;
 }
 
@@ -35,8 +36,10 @@ export function createRelay(
       for (const name of queueNames) {
         const own = tasks.filter((task) => queueOf(task) === name);
         if (own.length > 0)
-          await queues[name].addBulk(
-            own.map((task) => ({ name: task.effect, data: task, opts: optionsOf(task) })),
+          await asked(
+            queues[name].addBulk(
+              own.map((task) => ({ name: task.effect, data: task, opts: optionsOf(task) })),
+            ),
           );
       }
     },
@@ -44,12 +47,25 @@ export function createRelay(
     async alive(tasks) {
       const states = await Promise.all(
         tasks.map(
-          async (task) => [taskId(task), await queues[queueOf(task)].getJobState(taskId(task))] as const,
+          async (task) =>
+            [taskId(task), await asked(queues[queueOf(task)].getJobState(taskId(task)))] as const,
         ),
       );
       return new Set(states.filter(([, state]) => liveStates.has(state)).map(([id]) => id));
     },
   };
+}
+
+/** A queue that does not answer is Redis being away: it says nothing about the step, which must not fail for it. */
+async function asked<T>(asking: Promise<T>): Promise<T> {
+  try {
+    return await asking;
+  } catch (error) {
+    const says = error instanceof Error ? error.message : 'unknown';
+    throw new VelvetError('store_unavailable', `the queue did not answer: ${says}`, {
+      kind: 'ConnectionError',
+    });
+  }
 }
 
 export function queueOf(task: Task): QueueName {

@@ -1,10 +1,11 @@
 // Every schedule of one stage: it is run once to count its effects, then once for each fault at each of them, and each must come to a good end.
 import type { Redis } from 'ioredis';
 import { faultsAt, interfere, named, type Fault, type Interference } from '../schedule/faults.ts';
+import { likeness } from '../schedule/likeness.ts';
 import { toRest } from '../schedule/run.ts';
 import { violations } from '../schedule/violations.ts';
 import { walk } from '../schedule/walk.ts';
-import { scheduleWorld } from '../schedule/world.ts';
+import { scheduleWorld, type Moment, type ScheduleWorld } from '../schedule/world.ts';
 import type { StageCase } from './stage-cases.ts';
 
 export interface Explored {
@@ -13,38 +14,58 @@ export interface Explored {
   readonly failures: readonly string[];
 }
 
-/** One schedule, from the stage's beginning to rest, and on to the job's end. */
+/** Where a stage begins, and from which kinds of rest the job is known to come to its end. */
+export interface Prepared extends AsyncDisposable {
+  readonly moment: Moment;
+  readonly walked: Set<string>;
+}
+
+export async function prepare(redis: Redis, stage: StageCase): Promise<Prepared> {
+  const world = await scheduleWorld(redis, stage.apps === undefined ? {} : { apps: stage.apps });
+  await stage.arrange(world);
+  const moment = await world.save();
+  return { moment, walked: new Set(), [Symbol.asyncDispose]: () => moment[Symbol.asyncDispose]() };
+}
+
+/** One schedule: from the stage's beginning to rest, and from there to the job's end. */
 export async function schedule(
-  redis: Redis,
+  { moment, walked }: Prepared,
   stage: StageCase,
   fault: Fault,
 ): Promise<{ readonly told: Interference; readonly problems: readonly string[] }> {
-  await using world = await scheduleWorld(redis, stage.apps === undefined ? {} : { apps: stage.apps });
+  await using world = await moment.resume();
   const told = interfere(stage.subject, fault);
   try {
-    await stage.arrange(world);
     stage.begin(world);
     await toRest(world, told);
     const atRest = await violations(world);
-    await walk(world);
-    const { status } = await world.job();
-    const end = stage.end ?? 'done';
-    const missed = status === end ? [] : [`1 the end: ${status} instead of ${end}`];
-    return { told, problems: [...atRest, ...missed, ...(await violations(world))] };
+    const like = await likeness(world);
+    const atEnd = walked.has(like) ? [] : await end(world, stage);
+    if (atRest.length + atEnd.length === 0) walked.add(like);
+    return { told, problems: [...atRest, ...atEnd] };
   } catch (error) {
     return { told, problems: [`1 ${error instanceof Error ? error.message : String(error)}`] };
   }
 }
 
+async function end(world: ScheduleWorld, stage: StageCase): Promise<readonly string[]> {
+  await walk(world);
+  const { status } = await world.job();
+  const wanted = stage.end ?? 'done';
+  const missed = status === wanted ? [] : [`1 the end: ${status} instead of ${wanted}`];
+  return [...missed, ...(await violations(world))];
+}
+
 export async function explore(redis: Redis, stage: StageCase): Promise<Explored> {
-  const undisturbed = await schedule(redis, stage, { kind: 'none' });
+  await using prepared = await prepare(redis, stage);
+  const undisturbed = await schedule(prepared, stage, { kind: 'none' });
   const failures = undisturbed.problems.map((problem) => `undisturbed: ${problem}`);
   const { effects } = undisturbed.told;
   if (effects.length < 5) failures.push(`only ${effects.length} effects were seen`);
   let schedules = 1;
 
   async function one(fault: Fault): Promise<Interference> {
-    const { told, problems } = await schedule(redis, stage, fault);
+    const { told, problems } = await schedule(prepared, stage, fault);
     if (!told.struck) return told;
     schedules += 1;
     const turn = 'at' in fault ? effects[fault.at] : undefined;

@@ -60,9 +60,9 @@ async function revokedByHand(world: ScheduleWorld): Promise<void> {
 // oxfmt-ignore
 export const stageCases: readonly StageCase[] = [
   { name: 'verify',          subject: { what: 'enqueue_verify' },       arrange: before('init'),      begin: verify },
-  { name: 'mint',            subject: { what: 'enqueue_mint' },         arrange: before('verified'),  begin: mint },
-  { name: 'mint again',      subject: { what: 'enqueue_mint' },         arrange: mintFails,           begin: (world) => void world.operate({ action: 'retry' }) },
-  { name: 'fan-out',         subject: { what: 'enqueue_distribute' },   arrange: before('verified'),  begin: mint },
+  { name: 'mint',            subject: { what: 'enqueue_mint' },         arrange: before('verified'),  begin: mint, apps: [proves] },
+  { name: 'mint again',      subject: { what: 'enqueue_mint', nth: 1 }, arrange: mintFails,           begin: (world) => void world.operate({ action: 'retry' }), apps: [proves] },
+  { name: 'fan-out',         subject: { what: 'enqueue_distribute' },   arrange: before('verified'),  begin: mint, apps: [proves] },
   { name: 'open rows',       subject: { what: 'open_rows' },            arrange: before('verified'),  begin: mint },
   { name: 'push',            subject: { what: 'push_row' },             arrange: before('verified'),  begin: mint, apps: [proves] },
   { name: 'settle',          subject: { what: 'push_row', nth: 1 },     arrange: before('verified'),  begin: mint, apps: [proves] },

@@ -5,7 +5,9 @@ import { readFileSync } from 'node:fs';
 import type { Redis } from 'ioredis';
 import { VelvetError } from '../../shared/lib/errors.ts';
 import { scriptTable } from '../../shared/redis/scripts.ts';
+import type { Secret } from '../../shared/lib/secret.ts';
 import type { Vault } from '../../workers/vault/contract.ts';
+import type { VendorCall } from '../../workers/vendors/contract.ts';
 import type { Turns } from './turns.ts';
 
 const aboutToSend = channel('undici:client:sendHeaders');
@@ -115,22 +117,26 @@ export function vaultThrough(turns: Turns, vault: Vault): Vault {
     change: boolean,
     run: (...args: A) => Promise<R>,
   ) => {
-    const slot = change ? 1 : 0;
+    const slotOf = (args: readonly unknown[]) => args.find((arg) => typeof arg === 'string') ?? '';
     return (...args: A): Promise<R> =>
       turns.effect(
-        { door: 'vault', name: `${verb} ${String(args[slot] ?? '')}`, change },
+        { door: 'vault', name: `${verb} ${slotOf(args)}`, change },
         { apply: () => run(...args), broken: (late) => lost(verb, late && change) },
       );
   };
   return {
     kind: vault.kind,
-    check: through('check', false, vault.check),
-    read: through('read', false, vault.read),
-    list: through('list', false, vault.list),
-    write: through('write', true, vault.write),
-    create: through('create', true, vault.create),
-    remove: through('remove', true, vault.remove),
-    ref: vault.ref,
+    check: through('check', false, () => vault.check()),
+    read: through('read', false, (slot: string) => vault.read(slot)),
+    list: through('list', false, (prefix: string) => vault.list(prefix)),
+    write: through('write', true, (call: VendorCall, slot: string, secret: Secret) =>
+      vault.write(call, slot, secret),
+    ),
+    create: through('create', true, (call: VendorCall, slot: string, secret: Secret) =>
+      vault.create(call, slot, secret),
+    ),
+    remove: through('remove', true, (call: VendorCall, slot: string) => vault.remove(call, slot)),
+    ref: (slot) => vault.ref(slot),
   };
 }
 

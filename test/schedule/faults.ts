@@ -1,6 +1,6 @@
 // One fault at one effect of one strand: what a schedule is made of. A director strikes once and lets everything else run.
 import type { Director } from './run.ts';
-import type { Process, Strand, Turn } from './turns.ts';
+import type { How, Process, Strand, Turn } from './turns.ts';
 import type { ScheduleWorld } from './world.ts';
 
 /** Whose effects are counted: the how-manieth strand (from 0) that does this. */
@@ -54,7 +54,8 @@ export function interfere(of: Subject, fault: Fault): Interference {
     if (!effects.includes(turn)) effects.push(turn);
     if (struck || fault.kind === 'none' || turn.index !== fault.at) return false;
     struck = true;
-    return strike(turn, fault, world);
+    await strike(turn, fault, world);
+    return true;
   }
 
   function goBack(turn: Turn, world: ScheduleWorld): boolean {
@@ -100,41 +101,17 @@ async function strike(
   turn: Turn,
   fault: Exclude<Fault, { kind: 'none' }>,
   world: ScheduleWorld,
-): Promise<boolean> {
-  const { turns } = world;
+): Promise<void> {
   const { process } = turn.strand;
-  switch (fault.kind) {
-    case 'die before':
-      world.kill(process);
-      return true;
-    case 'die after':
-      await turns.serve(turn, 'cut');
-      world.kill(process);
-      return true;
-    case 'sleep':
-    case 'switch':
-      world.sleep(process);
-      return true;
-    case 'send again later':
-      await turns.serve(turn, 'cut');
-      world.sleep(process);
-      return true;
-    case 'Redis gone':
-      world.dropRedis(fault.forMs);
-      return true;
-    case 'fail':
-      await turns.serve(turn, 'fail');
-      return true;
-    case 'lose the answer':
-      await turns.serve(turn, 'lose');
-      return true;
-    case 'send again':
-      await turns.serve(turn, 'resend');
-      return true;
-    case 'apply late':
-      await turns.serve(turn, { lateMs: fault.lateMs });
-      return true;
-  }
+  const serve = (how: How) => world.turns.serve(turn, how);
+  if (fault.kind === 'die after' || fault.kind === 'send again later') await serve('cut');
+  if (fault.kind === 'die before' || fault.kind === 'die after') world.kill(process);
+  else if (fault.kind === 'Redis gone') world.dropRedis(fault.forMs);
+  else if (fault.kind === 'fail') await serve('fail');
+  else if (fault.kind === 'lose the answer') await serve('lose');
+  else if (fault.kind === 'send again') await serve('resend');
+  else if (fault.kind === 'apply late') await serve({ lateMs: fault.lateMs });
+  else world.sleep(process);
 }
 
 /** Every single fault that makes sense at this effect. */

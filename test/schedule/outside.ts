@@ -1,8 +1,4 @@
 // What lies around Velvet in a schedule: a Heroku account, the apps that run on the credential, and the manifest's rows for them.
-import { mkdtempSync, rmSync } from 'node:fs';
-import { access } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { activeRows, parseManifest } from '../../shared/manifest/load.ts';
 import type { PinnedRow } from '../../shared/rotation/rows.ts';
 import type { AppKind, HerokuApp } from '../sim/heroku-apps.ts';
@@ -33,7 +29,7 @@ export interface Outside {
   readonly bootstrap: { readonly id: string; readonly token: string };
   readonly first: { readonly id: string; readonly token: string };
   /** Every value that may be nowhere but in the vault and at the vendors. */
-  readonly values: readonly string[];
+  readonly values: string[];
 }
 
 /** Long enough that a write is asked more than once whether it took effect. */
@@ -102,14 +98,4 @@ function manifestOf(specs: readonly AppSpec[], endpoints: readonly string[]): st
   }));
   // JSON is YAML.
   return JSON.stringify({ version: 2, credentials: [credential], subscribers });
-}
-
-/** A folder in memory where the system has one: the vault writes through to the disk, thousands of times here. */
-export async function folder(): Promise<{ readonly path: string; remove(): void }> {
-  const memory = await access('/dev/shm').then(
-    () => '/dev/shm',
-    () => tmpdir(),
-  );
-  const path = mkdtempSync(join(memory, 'velvet-schedule-'));
-  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
 }

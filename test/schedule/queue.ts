@@ -33,8 +33,9 @@ export interface TaskQueue {
   release(entry: Entry): void;
 }
 
-export function createTaskQueue(turns: Turns, time: Time, times: Times): TaskQueue {
-  const entries = new Map<string, Entry>();
+/** With what it remembers from before, e.g. in a world that begins at an earlier moment. */
+export function createTaskQueue(turns: Turns, time: Time, times: Times, before: readonly Entry[]): TaskQueue {
+  const entries = new Map<string, Entry>(before.map((one) => [one.id, { ...one }]));
 
   function add(task: Task, queue: QueueName): void {
     const id = taskId(task);

@@ -9,6 +9,8 @@ export interface Time extends Clock {
   nextDue(): number | null;
   /** Moves to `ms` (never back) and does what has become due, one after the other. */
   moveTo(ms: number): Promise<void>;
+  /** Begins anew at this moment, with nothing due. */
+  reset(ms: number): void;
   /** The same time for a simulator. */
   readonly steps: Steps;
 }
@@ -51,6 +53,10 @@ export function createTime(): Time {
         await first.deed();
       }
       now = Math.max(now, ms);
+    },
+    reset(ms) {
+      now = ms;
+      due = [];
     },
     steps: {
       after(ms, step) {

@@ -78,7 +78,7 @@ export function createTurns(later: (ms: number, deed: () => Promise<void>) => vo
   const current = new AsyncLocalStorage<Strand>();
   let waiting: Waiting[] = [];
   let strands = 0;
-  let running = 0;
+  const running = new Set<Strand>();
   let closed = false;
 
   function remove(turn: Turn): Waiting {
@@ -96,10 +96,10 @@ export function createTurns(later: (ms: number, deed: () => Promise<void>) => vo
   return {
     begin(process, what, work) {
       const strand: Strand = { id: strands++, process, what, effects: 0, ended: false };
-      running += 1;
+      running.add(strand);
       const end = () => {
         strand.ended = true;
-        running -= 1;
+        running.delete(strand);
       };
       current.run(strand, () => void work().then(end, end));
       return strand;
@@ -133,13 +133,14 @@ export function createTurns(later: (ms: number, deed: () => Promise<void>) => vo
 
     async close() {
       closed = true;
-      for (let round = 0; running > 0 && round < 1000; round++) {
+      for (let round = 0; round < 1000; round++) {
+        if (running.size === 0) return;
         const open = waiting;
         waiting = [];
         for (const one of open) one.reject(new Error(CLOSED));
         await settle();
       }
-      if (running > 0) throw new Error(`${running} strands do not end`);
+      throw new Error(`${running.size} strands do not end`);
     },
   };
 }

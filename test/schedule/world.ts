@@ -4,25 +4,29 @@ import { act } from '../../api/actions.ts';
 import type { ApiDeps } from '../../api/router.ts';
 import type { StageBody } from '../../api/schemas.ts';
 import { isoTime } from '../../shared/lib/clock.ts';
-import { Secret } from '../../shared/lib/secret.ts';
 import { createJobStore, type JobStore } from '../../shared/redis/job-store.ts';
 import type { JobRef } from '../../shared/rotation/effects.ts';
 import type { Job } from '../../shared/rotation/job.ts';
 import { newRow, tally } from '../../shared/rotation/rows.ts';
 import { times as productTimes, type Times } from '../../shared/times.ts';
-import { slots, type Vault } from '../../workers/vault/contract.ts';
-import { fileVault } from '../../workers/vault/file.ts';
-import { setUpCall } from '../harness.ts';
+import type { Vault } from '../../workers/vault/contract.ts';
 import { redisAnswers } from './doors.ts';
-import { CREDENTIAL, ENV, folder, startOutside, type AppSpec, type Outside } from './outside.ts';
-import { createProcess, FINGERPRINT_KEY, type Doors, type VelvetProcess } from './process.ts';
+import { createGround, type Ground } from './ground.ts';
+import { CREDENTIAL, ENV, type AppSpec, type Outside } from './outside.ts';
+import { createProcess, type Doors, type VelvetProcess } from './process.ts';
 import { createTaskQueue, type Entry, type TaskQueue } from './queue.ts';
-import { createTime, type Time } from './time.ts';
+import type { Time } from './time.ts';
 import { createTurns, type Process, type Strand, type Turn, type Turns } from './turns.ts';
 
 export interface WorldOptions {
   readonly apps?: readonly AppSpec[];
   readonly times?: Partial<Times>;
+}
+
+/** A world as it stood at rest: each world that begins there is as cheap as what happens in it. */
+export interface Moment extends AsyncDisposable {
+  /** The earlier world is over, and so is any other that began here. */
+  resume(): Promise<ScheduleWorld>;
 }
 
 export interface ScheduleWorld extends AsyncDisposable {
@@ -56,27 +60,32 @@ export interface ScheduleWorld extends AsyncDisposable {
   /** Redis is away for so long: its commands wait, as those of a worker's connection do. */
   dropRedis(forMs: number): void;
   readonly redisDown: boolean;
+  /** To come back to this rest again and again. The moment takes the place of this world, which is over. */
+  save(): Promise<Moment>;
 }
 
 /** A connection of the caller's; the world takes the database for its own and empties it first. */
 export async function scheduleWorld(redis: Redis, options: WorldOptions = {}): Promise<ScheduleWorld> {
   await redis.flushdb();
+  const ground = await createGround(redis, options.apps ?? twoApps);
   const times = { ...productTimes, ...options.times };
-  const time = createTime();
+  const world = worldOn(ground, times, { entries: [], log: [] }, () => ground.remove());
+  await openJob(world.store, ref, ground.outside, ground.time);
+  return world;
+}
+
+const ref: JobRef = { credential: CREDENTIAL, env: ENV, jobId: 'job-1' };
+
+interface Memory {
+  readonly entries: readonly Entry[];
+  readonly log: readonly string[];
+}
+
+function worldOn(ground: Ground, times: Times, memory: Memory, end: () => void): ScheduleWorld {
+  const { redis, time, outside, vault } = ground;
   const turns = createTurns((ms, deed) => void time.at(time.now() + ms, deed));
-  const queue = createTaskQueue(turns, time, times);
-  const outside = await startOutside(time, options.apps ?? twoApps);
-  const dir = await folder();
-  const vault = fileVault({
-    dir: dir.path,
-    key: Buffer.alloc(32, 9),
-    folder: '/velvet',
-    env: ENV,
-    clock: time,
-  });
-  await vault.initialise();
-  await vault.write(setUpCall(), slots.current(CREDENTIAL), new Secret(outside.first.token));
-  const log: string[] = [];
+  const queue = createTaskQueue(turns, time, times, memory.entries);
+  const log = [...memory.log];
   const doors: Doors = {
     redis,
     answers: redisAnswers(),
@@ -89,8 +98,6 @@ export async function scheduleWorld(redis: Redis, options: WorldOptions = {}): P
     write: (line) => log.push(line),
   };
   const store = createJobStore(redis, times.idempotencyKeepMs);
-  const ref: JobRef = { credential: CREDENTIAL, env: ENV, jobId: 'job-1' };
-  await openJob(store, ref, outside, time);
 
   const processes = new Map<string, VelvetProcess>();
   const answers: unknown[] = [];
@@ -186,14 +193,24 @@ export async function scheduleWorld(redis: Redis, options: WorldOptions = {}): P
         redisDown = false;
       });
     },
+    async save() {
+      await turns.close();
+      const back = await ground.save();
+      const then: Memory = { entries: queue.entries.map((one) => ({ ...one })), log: [...log] };
+      return {
+        async resume() {
+          await back();
+          return worldOn(ground, times, then, () => undefined);
+        },
+        [Symbol.asyncDispose]: async () => ground.remove(),
+      };
+    },
     async [Symbol.asyncDispose]() {
       await turns.close();
-      dir.remove();
+      end();
     },
   };
 }
-
-export { FINGERPRINT_KEY };
 
 /** One that proves itself, and one that has to be read back. */
 const twoApps: readonly AppSpec[] = [

@@ -57,6 +57,8 @@ export interface HerokuAccount {
   setRemaining(requests: number): void;
   /** Takes one request out of the bucket; false where it is empty. */
   take(): boolean;
+  /** What is answered puts the account back to how it stands now. */
+  save(): () => void;
 }
 
 export interface HerokuAccounts {
@@ -112,6 +114,15 @@ function createAccount(clock: Clock, number: number, options: AccountOptions): H
       return gone;
     },
     ...bucket,
+    save() {
+      const [saved, { standing }, level] = [[...authorizations], account, bucket.remaining()];
+      return () => {
+        authorizations.clear();
+        for (const [id, one] of saved) authorizations.set(id, one);
+        account.standing = standing;
+        bucket.setRemaining(level);
+      };
+    },
   };
   return account;
 }

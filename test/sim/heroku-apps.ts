@@ -74,6 +74,8 @@ export interface HerokuApp {
   run(): { stop(): void };
   /** Called when a new process starts, with its environment. */
   onRestart(listener: (env: Config) => void): void;
+  /** What is answered puts the app back to how it stands now; what it was about to do is the caller's to forget. */
+  save(): () => void;
 }
 
 export interface Pace {
@@ -148,6 +150,15 @@ export function createHerokuApp(
     run: () => runOneOff(pace, state),
     onRestart: (listener) => {
       state.listeners.push(listener);
+    },
+    save() {
+      const { releases, listeners: _, ...rest } = state;
+      const [saved, { kind }] = [releases.map((one) => ({ ...one })), app];
+      return () => {
+        Object.assign(state, rest);
+        releases.splice(0, releases.length, ...saved.map((one) => ({ ...one })));
+        app.kind = kind;
+      };
     },
   };
   return app;

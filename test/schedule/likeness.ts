@@ -1,0 +1,45 @@
+// What a world at rest looks like, without what differs between any two runs: two that look alike go on alike.
+import { slots } from '../../workers/vault/contract.ts';
+import { CREDENTIAL, KEY } from './outside.ts';
+import type { ScheduleWorld } from './world.ts';
+
+/** Times, ids, fences and values are told by what they are to the job; only what decides how it goes on is kept. */
+export async function likeness(world: ScheduleWorld): Promise<string> {
+  const job = await world.job();
+  const { first, account, apps, heroku } = world.outside;
+  const minted = account.authorizations().find((one) => one.id === job.newAuthId)?.token;
+  const nameOf = (value: string | undefined) =>
+    value === first.token ? 'old' : value === minted ? 'new' : 'other';
+  const held = await Promise.all(
+    (await world.vault.list(CREDENTIAL)).map(async (slot) => {
+      const kind =
+        slot === slots.pending(CREDENTIAL, job.mintedFence ?? '') ? 'recorded' : slot.split('_').at(-2);
+      return [kind, nameOf((await world.vault.read(slot))?.reveal())];
+    }),
+  );
+  const rows = (await world.store.rows(world.ref)).map((row) => ({
+    ...row,
+    ...{
+      proven_at: 0,
+      probe: row.probe?.class,
+      opened_at: row.opened_at !== null,
+      updated_at: 0,
+      rev: 0,
+      attempts: 0,
+    },
+    ...{ effective_at: row.effective_at !== null, read_back_at: row.read_back_at !== null },
+    started: row.started === null ? null : row.started.until > world.time.now(),
+  }));
+  const { status, step, phase, cleanup, currentState, mayMint, promoting, promoted, tally } = job;
+  const waits = job.quietAfter > world.time.now() || (job.leaseFence !== null && job.leaseUntil > 0);
+  return JSON.stringify([
+    { status, step, phase, cleanup, currentState, mayMint, promoting, promoted, tally, waits },
+    { error: job.error?.code, residuals: job.residuals.length, recorded: job.oldAuthId === first.id },
+    rows,
+    held.toSorted(),
+    heroku
+      .live()
+      .map(({ id, description }) => (id === job.newAuthId ? 'new' : (description?.split(':')[0] ?? ''))),
+    apps.map((app) => [nameOf(app.config[KEY]), nameOf(app.env()[KEY])]),
+  ]);
+}

@@ -1,5 +1,6 @@
 // Every schedule of one stage: it is run once to count its effects, then once for each fault at each of them, and each must come to a good end.
 import type { Redis } from 'ioredis';
+import type { Status } from '../../shared/rotation/statuses.ts';
 import { faultsAt, interfere, named, type Fault, type Interference } from '../schedule/faults.ts';
 import { likeness } from '../schedule/likeness.ts';
 import { toRest } from '../schedule/run.ts';
@@ -40,7 +41,7 @@ export async function schedule(
     await toRest(world, told);
     const atRest = await violations(world);
     const like = await likeness(world);
-    const atEnd = walked.has(like) ? [] : await end(world, stage);
+    const atEnd = walked.has(like) ? [] : await end(world, wanted(stage, fault));
     if (atRest.length + atEnd.length === 0) walked.add(like);
     return { told, problems: [...atRest, ...atEnd] };
   } catch (error) {
@@ -48,15 +49,31 @@ export async function schedule(
   }
 }
 
-async function end(world: ScheduleWorld, stage: StageCase): Promise<readonly string[]> {
+/** An abort that came too late, or that this release does not take there, changes nothing. */
+function wanted(stage: StageCase, { kind }: Fault): readonly Status[] {
+  const usual = stage.end ?? 'done';
+  return kind === 'abort at once' || kind === 'abort meanwhile' ? ['aborted', usual] : [usual];
+}
+
+async function end(world: ScheduleWorld, wanted: readonly Status[]): Promise<readonly string[]> {
   await walk(world);
   const { status } = await world.job();
-  const wanted = stage.end ?? 'done';
-  const missed = status === wanted ? [] : [`1 the end: ${status} instead of ${wanted}`];
+  const missed = wanted.includes(status) ? [] : [`1 the end: ${status} instead of ${wanted.join(' or ')}`];
   return [...missed, ...(await violations(world))];
 }
 
-export async function explore(redis: Redis, stage: StageCase): Promise<Explored> {
+export interface Exploring {
+  /** Only schedules whose name begins so. */
+  readonly only?: string;
+  /** Whether one failure is enough. */
+  readonly untilFailure?: boolean;
+}
+
+export async function explore(
+  redis: Redis,
+  stage: StageCase,
+  { only = '', untilFailure = false }: Exploring = {},
+): Promise<Explored> {
   await using prepared = await prepare(redis, stage);
   const undisturbed = await schedule(prepared, stage, { kind: 'none' });
   const failures = undisturbed.problems.map((problem) => `undisturbed: ${problem}`);
@@ -64,7 +81,8 @@ export async function explore(redis: Redis, stage: StageCase): Promise<Explored>
   if (effects.length < 5) failures.push(`only ${effects.length} effects were seen`);
   let schedules = 1;
 
-  async function one(fault: Fault): Promise<Interference> {
+  async function one(fault: Fault): Promise<Interference | null> {
+    if (untilFailure && failures.length > 0) return null;
     const { told, problems } = await schedule(prepared, stage, fault);
     if (!told.struck) return told;
     schedules += 1;
@@ -76,9 +94,12 @@ export async function explore(redis: Redis, stage: StageCase): Promise<Explored>
   for (const effect of effects) {
     let others = 0;
     for (const fault of faultsAt(effect)) {
+      const wantsSwitches = fault.kind === 'sleep' && 'switch'.startsWith(only);
+      if (!fault.kind.startsWith(only) && !wantsSwitches) continue;
       const told = await one(fault);
-      if (fault.kind === 'sleep') others = told.others;
+      if (fault.kind === 'sleep') others = told?.others ?? 0;
     }
+    if (!'switch'.startsWith(only)) continue;
     for (let back = 0; back < others; back++) await one({ kind: 'switch', at: effect.index, back });
   }
   return { schedules, failures };

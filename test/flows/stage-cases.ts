@@ -8,6 +8,7 @@ import type { ScheduleWorld } from '../schedule/world.ts';
 
 export interface StageCase {
   readonly name: string;
+  readonly half: 'to the written value' | 'to the end';
   readonly subject: Subject;
   /** Undisturbed, up to the moment before. */
   readonly arrange: (world: ScheduleWorld) => Promise<void>;
@@ -57,49 +58,42 @@ async function revokedByHand(world: ScheduleWorld): Promise<void> {
   world.outside.account.revoke(world.outside.first.id);
 }
 
+const retry = (world: ScheduleWorld) => void world.operate({ action: 'retry' });
+const markRevoked = (world: ScheduleWorld) => void world.operate({ action: 'mark_revoked' });
+
 // oxfmt-ignore
-export const stageCases: readonly StageCase[] = [
-  { name: 'verify',          subject: { what: 'enqueue_verify' },       arrange: before('init'),      begin: verify },
-  { name: 'mint',            subject: { what: 'enqueue_mint' },         arrange: before('verified'),  begin: mint, apps: [proves] },
-  { name: 'mint again',      subject: { what: 'enqueue_mint', nth: 1 }, arrange: mintFails,           begin: (world) => void world.operate({ action: 'retry' }), apps: [proves] },
-  { name: 'fan-out',         subject: { what: 'enqueue_distribute' },   arrange: before('verified'),  begin: mint, apps: [proves] },
-  { name: 'open rows',       subject: { what: 'open_rows' },            arrange: before('verified'),  begin: mint },
-  { name: 'push',            subject: { what: 'push_row' },             arrange: before('verified'),  begin: mint, apps: [proves] },
-  { name: 'settle',          subject: { what: 'push_row', nth: 1 },     arrange: before('verified'),  begin: mint, apps: [proves] },
-  { name: 'fan-out to prove', subject: { what: 'enqueue_validate' },    arrange: before('verified'),  begin: mint },
-  { name: 'open to prove',   subject: { what: 'open_rows', nth: 1 },    arrange: before('verified'),  begin: mint },
-  { name: 'probe',           subject: { what: 'probe_row', nth: 1 },    arrange: before('verified'),  begin: mint, apps: [proves] },
-  { name: 'probe of a destination', subject: { what: 'probe_row', nth: 1 }, arrange: before('verified'), begin: mint, apps: [readBack] },
-  { name: 'read-back',       subject: { what: 'read_back_row' },        arrange: before('verified'),  begin: mint, apps: [readBack] },
-  { name: 'open to prove again', subject: { what: 'open_rows' },        arrange: before('validated'), begin: revoke },
-  { name: 'prove again',     subject: { what: 'probe_row' },            arrange: before('validated'), begin: revoke, apps: [proves] },
-  { name: 'revoke',          subject: { what: 'enqueue_revoke' },       arrange: before('validated'), begin: revoke },
-  { name: 'revoke again',    subject: { what: 'enqueue_revoke' },       arrange: revokeFails,         begin: (world) => void world.operate({ action: 'retry' }) },
-  { name: 'mark_revoked',    subject: { what: 'enqueue_revoke_check' }, arrange: revokedByHand,       begin: (world) => void world.operate({ action: 'mark_revoked' }) },
-  { name: 'cleanup of verified', subject: { what: 'enqueue_cleanup' },  arrange: before('verified'),  begin: abort, end: 'aborted' },
-  { name: 'cleanup of a failed mint', subject: { what: 'enqueue_cleanup' }, arrange: mintFails,       begin: abort, end: 'aborted' },
-  { name: 'two rows are written',  subject: { what: 'push_row', other: 'push_row' }, arrange: before('verified'), begin: mint },
+const written: readonly Omit<StageCase, 'half'>[] = [
+  { name: 'verify',                   subject: { what: 'enqueue_verify' },              arrange: before('init'),      begin: verify },
+  { name: 'mint',                     subject: { what: 'enqueue_mint' },                arrange: before('verified'),  begin: mint,   apps: [proves] },
+  { name: 'mint again',               subject: { what: 'enqueue_mint', nth: 1 },        arrange: mintFails,           begin: retry,  apps: [proves] },
+  { name: 'fan-out',                  subject: { what: 'enqueue_distribute' },          arrange: before('verified'),  begin: mint,   apps: [proves] },
+  { name: 'open rows',                subject: { what: 'open_rows' },                   arrange: before('verified'),  begin: mint },
+  { name: 'push',                     subject: { what: 'push_row' },                    arrange: before('verified'),  begin: mint,   apps: [proves] },
+  { name: 'settle',                   subject: { what: 'push_row', nth: 1 },            arrange: before('verified'),  begin: mint,   apps: [proves] },
+  { name: 'two rows',                 subject: { what: 'push_row' },                    arrange: before('verified'),  begin: mint },
 ];
 
-export const operatorCases: readonly StageCase[] = [
-  { name: 'verify is asked for', subject: { what: 'verify' }, arrange: before('init'), begin: verify },
-  {
-    name: 'proceed_mint is asked for',
-    subject: { what: 'proceed_mint' },
-    arrange: before('verified'),
-    begin: mint,
-  },
-  {
-    name: 'proceed_revoke is asked for',
-    subject: { what: 'proceed_revoke' },
-    arrange: before('validated'),
-    begin: revoke,
-  },
-  {
-    name: 'abort is asked for',
-    subject: { what: 'abort' },
-    arrange: before('verified'),
-    begin: abort,
-    end: 'aborted',
-  },
+// oxfmt-ignore
+const ended: readonly Omit<StageCase, 'half'>[] = [
+  { name: 'fan-out to prove',         subject: { what: 'enqueue_validate' },            arrange: before('verified'),  begin: mint,   apps: [proves] },
+  { name: 'open to prove',            subject: { what: 'open_rows', nth: 1 },           arrange: before('verified'),  begin: mint,   apps: [proves] },
+  { name: 'probe',                    subject: { what: 'probe_row', nth: 1 },           arrange: before('verified'),  begin: mint,   apps: [proves] },
+  { name: 'probe of a destination',   subject: { what: 'probe_row', nth: 1 },           arrange: before('verified'),  begin: mint,   apps: [readBack] },
+  { name: 'read-back',                subject: { what: 'read_back_row' },               arrange: before('verified'),  begin: mint,   apps: [readBack] },
+  { name: 'open to prove again',      subject: { what: 'open_rows' },                   arrange: before('validated'), begin: revoke },
+  { name: 'prove again',              subject: { what: 'probe_row' },                   arrange: before('validated'), begin: revoke },
+  { name: 'revoke',                   subject: { what: 'enqueue_revoke' },              arrange: before('validated'), begin: revoke, apps: [proves] },
+  { name: 'revoke again',             subject: { what: 'enqueue_revoke' },              arrange: revokeFails,         begin: retry,  apps: [proves] },
+  { name: 'mark_revoked',             subject: { what: 'enqueue_revoke_check' },        arrange: revokedByHand,       begin: markRevoked, apps: [proves] },
+  { name: 'cleanup of verified',      subject: { what: 'enqueue_cleanup' },             arrange: before('verified'),  begin: abort,  end: 'aborted' },
+  { name: 'cleanup of a failed mint', subject: { what: 'enqueue_cleanup', nth: 1 },     arrange: mintFails,           begin: abort,  end: 'aborted' },
+  { name: 'verify is asked for',      subject: { what: 'verify' },                      arrange: before('init'),      begin: verify },
+  { name: 'mint is asked for',        subject: { what: 'proceed_mint' },                arrange: before('verified'),  begin: mint,   apps: [proves] },
+  { name: 'revoke is asked for',      subject: { what: 'proceed_revoke' },              arrange: before('validated'), begin: revoke, apps: [proves] },
+  { name: 'abort is asked for',       subject: { what: 'abort' },                       arrange: before('verified'),  begin: abort,  end: 'aborted' },
+];
+
+export const stageCases: readonly StageCase[] = [
+  ...written.map((one) => ({ ...one, half: 'to the written value' as const })),
+  ...ended.map((one) => ({ ...one, half: 'to the end' as const })),
 ];

@@ -22,7 +22,9 @@ export type Fault =
         | 'fail'
         | 'lose the answer'
         | 'send again'
-        | 'send again later';
+        | 'send again later'
+        | 'abort at once'
+        | 'abort meanwhile';
       readonly at: number;
     }
   | { readonly kind: 'apply late'; readonly at: number; readonly lateMs: number }
@@ -42,6 +44,7 @@ export function interfere(of: Subject, fault: Fault): Interference {
   const effects: Turn[] = [];
   let subject: Strand | null = null;
   let successor: Process | null = null;
+  let operator: Strand | null = null;
   let [struck, back, others] = [false, false, 0];
 
   function notice(strand: Strand): void {
@@ -55,6 +58,9 @@ export function interfere(of: Subject, fault: Fault): Interference {
     if (struck || fault.kind === 'none' || turn.index !== fault.at) return false;
     struck = true;
     await strike(turn, fault, world);
+    // An operator who stops the job while the subject sleeps, or between two of its effects.
+    if (fault.kind === 'abort at once' || fault.kind === 'abort meanwhile')
+      operator = world.operate({ action: 'abort' });
     return true;
   }
 
@@ -81,6 +87,10 @@ export function interfere(of: Subject, fault: Fault): Interference {
       return struck && (fault.kind !== 'switch' || back);
     },
     async before(world) {
+      if (fault.kind === 'abort at once' && operator?.ended === true && subject?.process.state === 'asleep') {
+        world.wake(subject.process);
+        return true;
+      }
       if (successor === null || subject?.ended !== true || successor.state !== 'asleep') return false;
       world.wake(successor);
       return true;
@@ -126,6 +136,8 @@ export function faultsAt({ effect, index: at }: Turn): readonly Fault[] {
     // Shorter than a lease, and longer than everything that anybody waits for.
     { kind: 'Redis gone', at, forMs: 8_000 },
     { kind: 'Redis gone', at, forMs: 100_000 },
+    { kind: 'abort at once', at },
+    { kind: 'abort meanwhile', at },
     ...(effect.change ? ([{ kind: 'lose the answer', at }] as const) : []),
     ...(overRedis && effect.change
       ? ([

@@ -19,15 +19,14 @@ export async function likeness(world: ScheduleWorld): Promise<string> {
   );
   const rows = (await world.store.rows(world.ref)).map((row) => ({
     ...row,
-    ...{
-      proven_at: 0,
-      probe: row.probe?.class,
-      opened_at: row.opened_at !== null,
-      updated_at: 0,
-      rev: 0,
-      attempts: 0,
-    },
-    ...{ effective_at: row.effective_at !== null, read_back_at: row.read_back_at !== null },
+    proven_at: 0,
+    updated_at: 0,
+    rev: 0,
+    attempts: 0,
+    probe: row.probe?.class,
+    opened_at: row.opened_at !== null,
+    effective_at: row.effective_at !== null,
+    read_back_at: row.read_back_at !== null,
     started: row.started === null ? null : row.started.until > world.time.now(),
   }));
   const { status, step, phase, cleanup, currentState, mayMint, promoting, promoted, tally } = job;
@@ -36,7 +35,7 @@ export async function likeness(world: ScheduleWorld): Promise<string> {
     { status, step, phase, cleanup, currentState, mayMint, promoting, promoted, tally, waits },
     { error: job.error?.code, residuals: job.residuals.length, recorded: job.oldAuthId === first.id },
     rows,
-    held.toSorted(),
+    held.map((one) => one.join(' ')).toSorted((a, b) => a.localeCompare(b)),
     heroku
       .live()
       .map(({ id, description }) => (id === job.newAuthId ? 'new' : (description?.split(':')[0] ?? ''))),

@@ -1,0 +1,5 @@
+// Nothing is lost, doubled or orphaned, whatever dies when: every fault at every effect of each stage up to the written value.
+import { exploring } from './schedule-tests.ts';
+import { stageCases } from './stage-cases.ts';
+
+exploring(stageCases.filter(({ half }) => half === 'to the written value'));

@@ -77,12 +77,16 @@ export function step(
   does: (at: Step) => Promise<Exclude<Verdict, 'done'> | void>,
 ): Handler['run'] {
   return async (task, context) => {
-    const job = await presentJob(deps, task);
-    if (job === null) return 'done';
-    const { fence, quietAfter } = await deps.claims.beginStep(job, issuerOf(deps, job).capabilities.lateMs);
+    const asked = await presentJob(deps, task);
+    if (asked === null) return 'done';
+    const { lateMs } = issuerOf(deps, asked).capabilities;
+    const { fence, quietAfter } = await deps.claims.beginStep(asked, lateMs);
     context.fence = fence;
     const waitMs = quietAfter - deps.clock.now();
     if (waitMs > 0) return { laterMs: waitMs };
+    // Read again: another attempt may have written to it between the first look and this one's fence.
+    const job = await presentJob(deps, task);
+    if (job === null) return 'done';
     return (await does({ task, job, fence, context })) ?? 'done';
   };
 }

@@ -39,10 +39,11 @@ export function operatorOf(by: Speaker): string | null {
 
 function aborting(job: Job, restore: boolean, { patch, detail }: Applied): Applied {
   const known = decide(job, 'abort').verdict === 'go';
-  if (restore && known && job.mintedBy !== null && job.currentState !== 'alive') {
+  const forwardOnly = job.promoting || (job.mintedBy !== null && job.currentState !== 'alive');
+  if (restore && known && forwardOnly) {
     throw new VelvetError('action_not_allowed', 'nothing to restore', {
       detail:
-        'There is nothing to go back to: the current token was dead when this job began. Send abort without restore; consumers that hold the new value keep it.',
+        'There is nothing to go back to: the current token was dead when this job began, or the new value is the current one already. Send abort without restore; consumers that hold the new value keep it.',
       extra: { job_status: job.status, allowed_actions: offeredActions(job) },
     });
   }

@@ -15,12 +15,14 @@ import { createRelay } from '../shared/queue/enqueue.ts';
 import { openQueues } from '../shared/queue/queues.ts';
 import { createClaims } from '../shared/redis/claim.ts';
 import { createJobStore } from '../shared/redis/job-store.ts';
+import { createGround } from '../shared/redis/ground.ts';
 import { createSystemStore, type WorkerFamily } from '../shared/redis/system-store.ts';
 import type { QueueName } from '../shared/rotation/effects.ts';
 import type { Times } from '../shared/times.ts';
 import { createTransitions } from '../shared/transition.ts';
 import { notify } from './notify/notifier.ts';
 import { createSlack } from './notify/slack.ts';
+import { onSureGround, type GroundDeps } from './on-sure-ground.ts';
 import { startWorker, type Handlers } from './run.ts';
 import { unavailable } from './stages/availability.ts';
 import { cleanup } from './stages/cleanup.ts';
@@ -30,6 +32,7 @@ import { mint } from './stages/mint.ts';
 import { probe } from './stages/probe.ts';
 import { push } from './stages/push.ts';
 import { readBack } from './stages/read-back.ts';
+import { reconcile } from './stages/reconcile.ts';
 import { checkRevoked, revoke } from './stages/revoke.ts';
 import { sweep } from './stages/sweep.ts';
 import { verify } from './stages/verify.ts';
@@ -82,11 +85,13 @@ export function startFamily<F extends WorkerFamily>(
     transitions: createTransitions(store, relay, clock),
   };
   const door = createDoor({ fetch: around.fetch, clock, times });
-  const { handlers, duties } = familyTable[family](env, { core, door, around });
+  const { handlers, duties, reconcile = null } = familyTable[family](env, { core, door, around });
+  // A message is never wrong to send, and the alarm waits for nobody.
+  const waiting = family !== 'notifier';
   const worker = startWorker({
     queue: queueOfFamily[family],
     connection: redis,
-    handlers,
+    handlers: waiting ? onSureGround(handlers, { ground: createGround(redis), times, reconcile }) : handlers,
     times,
     clock,
     log,
@@ -115,7 +120,12 @@ interface Parts {
   readonly door: Door;
   readonly around: Surroundings;
 }
-type Family<E> = (env: E, parts: Parts) => { readonly handlers: Handlers; readonly duties: readonly Duty[] };
+interface Work {
+  readonly handlers: Handlers;
+  readonly duties: readonly Duty[];
+  readonly reconcile?: GroundDeps['reconcile'];
+}
+type Family<E> = (env: E, parts: Parts) => Work;
 
 const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
   stage(env: StageEnv, parts) {
@@ -149,7 +159,7 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
       },
       { everyMs: core.times.beatMs, does: () => system.demandEpoch() },
     ];
-    return { handlers, duties };
+    return { handlers, duties, reconcile: (ref, context) => reconcile(deps, ref, context) };
   },
 
   distribute(env: DistributeEnv, parts) {

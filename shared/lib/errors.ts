@@ -81,6 +81,7 @@ export const errorTable = {
   revoke_pending:         { retry: 'never', http: 409, means: 'The old token could not be revoked; it may be live.', operator: 'Retry, or revoke it by hand (the command is in `detail`) and send `mark_revoked`.' },
 
   // Velvet itself.
+  data_lost:              { retry: 'never', http: 500, means: 'Redis lost the last records of this job, so it was stopped and what it did is taken back.', operator: 'Look at `residual`, deal with what stands there, then start a new rotation. Check why Redis lost data: its persistence, a failover.' },
   stale_fence:            { retry: 'never', http: 500, means: 'A later attempt has taken over.', operator: 'Nothing: the later attempt goes on.' },
   stale_version:          { retry: 'never', http: 500, means: 'The job moved in between.', operator: 'Nothing: the job goes on from where it is.' },
   lease_over:             { retry: 'reconcile', http: 500, means: 'The time in which this attempt might write is over.', operator: 'Nothing: another attempt goes on.' },

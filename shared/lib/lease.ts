@@ -25,7 +25,8 @@ export function isLowerFence(a: Fence, b: Fence): boolean {
   return a !== b && fenceCounter(a) <= fenceCounter(b);
 }
 
-function fenceCounter(fence: Fence): number {
+/** The part of a fence that has an order. */
+export function fenceCounter(fence: Fence): number {
   const counter = Number(fence.split('-', 1)[0]);
   if (!Number.isSafeInteger(counter)) throw new TypeError(`not a fence: ${fence}`);
   return counter;

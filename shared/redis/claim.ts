@@ -18,6 +18,9 @@ export interface Claims {
    */
   beginStep(job: Job, lateMs: number): Promise<{ readonly fence: Fence; readonly quietAfter: number }>;
 
+  /** Fences off every attempt of before, also those whose fences Redis lost: the new one is higher than `above`, too. */
+  raiseFence(ref: Pick<JobRef, 'credential' | 'env'>, above: number): Promise<void>;
+
   /** A lease for changing calls, recorded before it is given. Throws `stale_fence` where a later attempt has begun. */
   openLease(ref: JobRef, fence: Fence): Promise<Lease>;
 
@@ -65,6 +68,11 @@ export function createClaims(redis: Redis, clock: Clock, leaseMs: number): Claim
       const answer = await runScript(redis, 'beginStep', [keys.job(job.jobId), keys.claim, keys.fence], arg);
       refuse(job, answer);
       return { fence: String(answer[1]), quietAfter: Number(answer[2]) };
+    },
+
+    async raiseFence({ credential, env }, above) {
+      const { fence, calls } = credentialKeys(credential, env);
+      await runScript(redis, 'raiseFence', [fence, calls], { suffix: fenceSuffix(), above });
     },
 
     async openLease(ref, fence) {

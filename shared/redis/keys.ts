@@ -26,6 +26,8 @@ export interface CredentialKeys {
   readonly seq: string;
   /** Ids of the last calls that belong to no job, so that a repeat of one does nothing. */
   readonly calls: string;
+  /** The `run_id` of the Redis server under which the record was last held against the world. */
+  readonly server: string;
   /** Tasks that were decided and not yet acknowledged by the queue: task id → payload. */
   readonly outbox: string;
   readonly job: (jobId: string) => string;
@@ -46,6 +48,7 @@ export function credentialKeys(credential: string, env: string): CredentialKeys 
     events: `${base}:events`,
     seq: `${base}:seq`,
     calls: `${base}:calls`,
+    server: `${base}:server`,
     outbox: `${base}:outbox`,
     job: (jobId) => `${base}:job:${part(jobId)}`,
     rows: (jobId) => `${base}:rows:${part(jobId)}`,

@@ -25,7 +25,7 @@ const rowsThatHold = (job: Job, on: string, facts: Facts) =>
 
 const held = ({ at }: Pick<Visit, 'at'>) => {
   if (at.flowType === 'testing') return false;
-  if (at.status === 'aborted') return at.from !== 'unclaimed' && at.cleanup !== 'done';
+  if (at.status === 'aborted') return at.cleanup !== 'done';
   return !['init', 'rev_init', 'done', 'rev_done'].includes(at.status);
 };
 
@@ -125,6 +125,7 @@ describe('paths', () => {
     const raising = new Set(steps.filter(({ decision }) => decision.raiseFence).map(({ row }) => row.on));
     expect([...raising].toSorted()).toEqual([
       'abort',
+      'loss_found',
       'mark_revoked',
       'preempted',
       'proceed_revoke',
@@ -137,7 +138,8 @@ describe('paths', () => {
     );
     expect(idle.map(({ row }) => named(row))).toEqual([]);
     const workers = steps.filter(
-      ({ row, decision }) => row.by === 'worker' && decision.raiseFence && row.on !== 'preempted',
+      ({ row, decision }) =>
+        row.by === 'worker' && decision.raiseFence && !['preempted', 'loss_found'].includes(row.on),
     );
     expect(workers.map(({ row }) => named(row))).toEqual([]);
   });

@@ -25,6 +25,7 @@ const arrangements: Readonly<Record<ScriptName, (world: StoreWorld) => Promise<u
     await world.opened();
     await world.redis.set(keys.fence, '4-current0');
   },
+  raiseFence: async () => undefined,
   kick: (world) => world.opened(),
   adopt: async () => undefined,
   record: async () => undefined,
@@ -43,6 +44,7 @@ const firstAnswers: Readonly<Record<ScriptName, readonly unknown[]>> = {
   writeRow:  [0, 'open'],
   beginStep: [0, '1-suffix01', 0],
   openLease: [0],
+  raiseFence: [0, '7-suffix01'],
   kick:      [0],
   adopt:     [0, '1-suffix01'],
   record:    [0],

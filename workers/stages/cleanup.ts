@@ -52,8 +52,9 @@ export function cleanup(deps: StageDeps): Handler {
 /** Nobody is to be moved: where somebody may hold the new value it stays, and each of them is named; where nobody does it goes. */
 async function backOut(deps: StageDeps, at: Step, rows: readonly Row[]): Promise<Later | void> {
   const { job } = at;
-  const dead = job.currentState !== 'alive';
-  // Where the current token was dead, those that still hold it are to be named, too.
+  // Promoted, by a step whose record Redis lost, is as if the old one had been dead: there is no going back.
+  const dead = job.currentState !== 'alive' || job.promoting;
+  // Where there is no going back, those that still hold the old value are to be named, too.
   const concerned = dead && job.newAuthId !== null ? rows : rows.filter(mayHoldNew);
   const looks = await lookAt(deps, at, concerned, deps.values.known(job));
   const passing = looks.find((look) => look.error !== null && look.error.retry !== 'never')?.error;

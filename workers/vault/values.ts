@@ -36,16 +36,26 @@ export function createValues(vault: Vault, fingerprintKey: Buffer): Values {
     return secret;
   }
 
+  /** The current value, where it is the one with this fingerprint: a job whose record Redis lost may have moved or emptied its slots. */
+  async function currentIf(job: Job, fingerprint: string | null): Promise<Secret | null> {
+    const current = fingerprint === null ? null : await vault.read(slots.current(job.credential));
+    return current?.fingerprint(fingerprintKey) === fingerprint ? current : null;
+  }
+
   async function next(job: Job): Promise<Secret> {
     const slot = slots.pending(job.credential, job.mintedFence ?? 'none');
-    const secret = job.mintedFence === null ? null : await read(slot, job.newFingerprint, job);
+    const pending = job.mintedFence === null ? null : await read(slot, job.newFingerprint, job);
+    const secret = pending ?? (await currentIf(job, job.newFingerprint));
     if (secret !== null) return secret;
-    // Promoted already, by a step whose record Redis lost: then the current value is the job's.
-    const current = job.newFingerprint === null ? null : await vault.read(slots.current(job.credential));
-    if (current?.fingerprint(fingerprintKey) === job.newFingerprint && current !== null) return current;
     throw new VelvetError('invariant_broken', `${slot} is empty`, {
       detail: `${vault.ref(slot)} is empty: abort the job.`,
     });
+  }
+
+  async function previous(job: Job): Promise<Secret | null> {
+    if (job.currentState !== 'alive') return null;
+    const kept = await read(slots.previous(job.credential, job.jobId), job.oldFingerprint, job);
+    return kept ?? currentIf(job, job.oldFingerprint);
   }
 
   const likeness = (fingerprint: string | null) =>
@@ -53,7 +63,7 @@ export function createValues(vault: Vault, fingerprintKey: Buffer): Values {
 
   return {
     next,
-    previous: (job) => read(slots.previous(job.credential, job.jobId), job.oldFingerprint, job),
+    previous,
     known: (job) => ({ next: likeness(job.newFingerprint), previous: likeness(job.oldFingerprint) }),
   };
 }

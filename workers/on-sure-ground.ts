@@ -1,0 +1,60 @@
+// No task of a credential runs before its record was held against the world, if Redis may have lost a part of it.
+import { logfields } from '../shared/lib/log.ts';
+import type { Ground } from '../shared/redis/ground.ts';
+import type { Effect, JobRef, Task } from '../shared/rotation/effects.ts';
+import type { Times } from '../shared/times.ts';
+import type { Handler, Handlers, TaskContext } from './run.ts';
+
+type CredentialRef = Pick<JobRef, 'credential' | 'env'>;
+
+export interface GroundDeps {
+  readonly ground: Ground;
+  readonly times: Times;
+  /** Null in a family that cannot look: it waits until another has. */
+  readonly reconcile: ((ref: CredentialRef, context: TaskContext) => Promise<void>) | null;
+}
+
+/** The same handlers; each task waits, without using up an attempt, until its credential is reconciled. */
+export function onSureGround(handlers: Handlers, deps: GroundDeps): Handlers {
+  const looking = new Map<string, Promise<void>>();
+
+  async function sure(task: Task, context: TaskContext): Promise<boolean> {
+    if (await deps.ground.sure(task)) return true;
+    if (deps.reconcile === null) return false;
+    const key = `${task.credential} ${task.env}`;
+    // Several tasks of one credential wake together; one of them looks.
+    const running = looking.get(key) ?? look(deps.reconcile, task, context);
+    looking.set(key, running);
+    try {
+      await running;
+    } finally {
+      looking.delete(key);
+    }
+    return deps.ground.sure(task);
+  }
+
+  async function look(
+    reconcile: NonNullable<GroundDeps['reconcile']>,
+    { credential, env }: Task,
+    context: TaskContext,
+  ): Promise<void> {
+    const server = await deps.ground.server();
+    context.log.warn('Redis was restarted: holding the record against the world', { credential });
+    await reconcile({ credential, env }, context);
+    await deps.ground.reconciled({ credential, env }, server);
+  }
+
+  const guarded = (handler: Handler): Handler => ({
+    ...handler,
+    async run(task, context) {
+      const firm = await sure(task, context).catch((error: unknown) => {
+        context.log.warn('not reconciled yet', logfields(error));
+        return false;
+      });
+      return firm ? handler.run(task, context) : { laterMs: deps.times.silentMs };
+    },
+  });
+  return Object.fromEntries(
+    (Object.entries(handlers) as [Effect, Handler][]).map(([effect, handler]) => [effect, guarded(handler)]),
+  );
+}

@@ -1,0 +1,201 @@
+// After Redis may have lost its last writes: holds each open job against vendor, vault and consumers before anything is written. Law: what the record does not explain is taken back or named, never guessed.
+import { isVelvetError, type VelvetError } from '../../shared/lib/errors.ts';
+import { fenceCounter, type Fence } from '../../shared/lib/lease.ts';
+import type { Secret } from '../../shared/lib/secret.ts';
+import type { JobRef } from '../../shared/rotation/effects.ts';
+import type { Job, JobPatch } from '../../shared/rotation/job.ts';
+import { quietAfter, type Row } from '../../shared/rotation/rows.ts';
+import type { Status } from '../../shared/rotation/statuses.ts';
+import type { Speaker } from '../../shared/transition.ts';
+import type { TaskContext } from '../run.ts';
+import { slots } from '../vault/contract.ts';
+import { readHandle } from '../vault/handles.ts';
+import type { Handle } from '../vendors/contract.ts';
+import { errorPatch, issuerOf, namingAuthority, readCall, targetOf, type StageDeps } from './deps.ts';
+import { lookAt } from './look.ts';
+
+type Context = Pick<TaskContext, 'signal' | 'log'>;
+
+/** A mint of the job that its record does not know, with the value where the vault still has it. */
+interface Stranger {
+  readonly handle: Handle;
+  readonly fence: Fence;
+  readonly value: Secret | null;
+}
+
+/** Statuses in which a live token of the job can only stand for lost records. While minting, the mint itself cleans up what nobody holds. */
+const nothingMinted: readonly Status[] = ['init', 'verifying', 'verify_failed', 'verified'];
+const minting: readonly Status[] = [...nothingMinted, 'minting', 'mint_failed'];
+const forward: readonly Status[] = ['revoking', 'revoke_failed', 'aborted'];
+
+/** One credential. Throws what keeps it from looking (the vendor away, the authority refused): until it could look, nothing is written. */
+export async function reconcile(
+  deps: StageDeps,
+  ref: Pick<JobRef, 'credential' | 'env'>,
+  context: Context,
+): Promise<void> {
+  const jobs = (await deps.store.openJobs(ref.credential, ref.env)).filter(
+    (job) => job.flowType === 'operational',
+  );
+  const seen = await Promise.all(
+    jobs.map(async (job) => ({ job, minted: await mintedBy(deps, job, context) })),
+  );
+  const prefix = slots.pendingPrefix(ref.credential);
+  const pending = (await deps.vault.list(prefix)).map((slot) => slot.slice(prefix.length));
+  const fences = [...pending, ...seen.flatMap(({ minted }) => minted.map(fenceOf))];
+  await deps.claims.raiseFence(ref, Math.max(0, ...fences.map(fenceCounter)));
+  for (const { job, minted } of seen) await holdAgainstTheWorld(deps, job, minted, context);
+}
+
+async function mintedBy(deps: StageDeps, job: Job, context: Context): Promise<readonly Handle[]> {
+  try {
+    const authority = await deps.authorities.read(job.authority);
+    return await namingAuthority(job, () =>
+      issuerOf(deps, job).listMinted(readCall(job, '0-reconcile', context), authority),
+    );
+  } catch (error) {
+    if (isVelvetError(error) && job.error?.code !== error.code) await sayWhyNot(deps, job, error);
+    throw error;
+  }
+}
+
+async function sayWhyNot(deps: StageDeps, job: Job, error: VelvetError): Promise<void> {
+  const detail = `Redis was restarted, and the job goes on once what it did was looked at again. ${error.detail}`;
+  await deps.transitions.apply(job, 'reconcile_delayed', speakerOf(job), () => ({
+    patch: errorPatch(deps, { code: error.code, detail }),
+    detail: { code: error.code, reason: detail },
+  }));
+}
+
+async function holdAgainstTheWorld(
+  deps: StageDeps,
+  job: Job,
+  minted: readonly Handle[],
+  context: Context,
+): Promise<void> {
+  const strangers = await Promise.all(
+    minted.filter((handle) => handle.id !== job.newAuthId).map((handle) => strangerOf(deps, job, handle)),
+  );
+  if (minting.includes(job.status) && strangers.length > 0) {
+    const held = await heldByConsumers(deps, job, strangers, context);
+    if (held !== null || nothingMinted.includes(job.status))
+      return stopped(deps, job, held, { context, why: 'a token that its record does not know' });
+  }
+  if (job.newAuthId === null) return;
+  const promoted = await isPromoted(deps, job);
+  if (!forward.includes(job.status) && !promoted && (await isDead(deps, job, context)))
+    return stopped(deps, job, null, {
+      context,
+      why: 'its new token dead, which its record does not explain',
+    });
+  await deps.transitions.apply(job, 'reconciled', speakerOf(job), async () => ({
+    // Past the promotion there is only the way forward, whoever recorded it.
+    patch: promoted ? { promoting: true } : {},
+    rows: (await deps.store.rows(job)).map((row) => suspected(deps, row)),
+    detail: { promoted },
+  }));
+  context.log.info('held against the world', { job_id: job.jobId, status: job.status, promoted });
+}
+
+function speakerOf(job: Job): Speaker {
+  return { kind: 'attempt', fence: null, statusVersion: job.statusVersion };
+}
+
+/** `velvet:<job>:<fence>` */
+function fenceOf(handle: Handle): Fence {
+  return handle.label.split(':')[2] ?? '0-';
+}
+
+async function strangerOf(deps: StageDeps, job: Job, handle: Handle): Promise<Stranger> {
+  const fence = fenceOf(handle);
+  return { handle, fence, value: await deps.vault.read(slots.pending(job.credential, fence)) };
+}
+
+/** The one that some consumer holds already, if any. */
+async function heldByConsumers(
+  deps: StageDeps,
+  job: Job,
+  strangers: readonly Stranger[],
+  context: Context,
+): Promise<Stranger | null> {
+  const rows = await deps.store.rows(job);
+  for (const stranger of strangers) {
+    if (stranger.value === null) continue;
+    const known = { next: stranger.value, previous: null };
+    const looks = await lookAt(deps, { job, fence: '0-reconcile', context }, rows, known);
+    const passing = looks.find((look) => look.error !== null && look.error.retry !== 'never')?.error;
+    if (passing !== undefined && passing !== null) throw passing;
+    // One that cannot be read may hold it.
+    if (looks.some((look) => look.holds === 'new' || look.holds === 'unknown')) return stranger;
+  }
+  return null;
+}
+
+async function isPromoted(deps: StageDeps, job: Job): Promise<boolean> {
+  const current = await deps.vault.read(slots.current(job.credential));
+  return current?.fingerprint(deps.fingerprintKey) === job.newFingerprint;
+}
+
+async function isDead(deps: StageDeps, job: Job, context: Context): Promise<boolean> {
+  const slot = slots.pending(job.credential, job.mintedFence ?? 'none');
+  const authority = await deps.authorities.read(job.authority);
+  const handle = job.newAuthId === null ? null : { id: job.newAuthId, label: '' };
+  const found = await namingAuthority(job, async () =>
+    issuerOf(deps, job).isGone(
+      readCall(job, '0-reconcile', context),
+      authority,
+      handle,
+      await deps.vault.read(slot),
+    ),
+  );
+  return found === 'gone';
+}
+
+/** Stops the job as an abort would, and records what of it is out there, so that its cleanup takes that back or names it. */
+async function stopped(
+  deps: StageDeps,
+  job: Job,
+  held: Stranger | null,
+  { context, why }: { context: Context; why: string },
+): Promise<void> {
+  const detail = `Redis lost the last records of this job: the vendor or the vault shows ${why}. It was stopped, and its cleanup takes back what it did or names it in \`residual\`. Then start a new rotation.`;
+  const patch: JobPatch = {
+    ...(await knownOfOld(deps, job)),
+    ...(held === null || held.value === null
+      ? {}
+      : {
+          new_auth_id: held.handle.id,
+          minted_fence: held.fence,
+          new_fingerprint: held.value.fingerprint(deps.fingerprintKey),
+        }),
+    minted_by: job.mintedBy ?? 'velvet',
+    aborted_from: job.status,
+    cleanup_since: deps.clock.now(),
+    ...errorPatch(deps, { code: 'data_lost', detail }),
+  };
+  context.log.error('data lost', { job_id: job.jobId, status: job.status, why });
+  await deps.transitions.apply(job, 'loss_found', speakerOf(job), async () => ({
+    patch,
+    rows: (await deps.store.rows(job)).map((row) => suspected(deps, row)),
+    detail: { why, new_auth_id: held?.handle.id ?? job.newAuthId },
+  }));
+}
+
+/** A job whose verify was lost, too: what it kept before its mint says what the current token was. */
+async function knownOfOld(deps: StageDeps, job: Job): Promise<JobPatch> {
+  if (job.currentState !== null && job.oldFingerprint !== null) return {};
+  const previous = await deps.vault.read(slots.previous(job.credential, job.jobId));
+  const old = previous ?? (await deps.vault.read(slots.current(job.credential)));
+  return {
+    current_state: previous === null ? 'dead' : 'alive',
+    old_fingerprint: old?.fingerprint(deps.fingerprintKey) ?? null,
+    old_auth_id: job.oldAuthId ?? (await readHandle(deps.vault, job.credential)),
+  };
+}
+
+/** Whatever the row's record says: it may hold the new value, and a write there may be under way until its lease must be over. */
+function suspected(deps: StageDeps, row: Row): Row {
+  const { lateMs } = deps.registry.destination(targetOf(row).update_method).capabilities;
+  const until = deps.clock.now() + deps.times.leaseMs + lateMs;
+  return { ...row, touched: true, quiet_after: Math.max(quietAfter(row, lateMs), until) };
+}

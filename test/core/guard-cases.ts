@@ -54,6 +54,19 @@ export const guardCases: Readonly<Record<GuardName, { readonly holds: Case; read
   noProofStands:     { holds: { facts: { outcome: 'none', anyRowProven: false } }, fails: { facts: { outcome: 'all', anyRowProven: false } } },
 };
 
+/** Everything that any gate could ask for, so that only the job itself can refuse. */
+export const everythingBrought: Facts = {
+  actor: otto,
+  ticketId: 'ROT-2026-HK_PLATFORM_FULL',
+  confirm: credential,
+  acknowledgeDead: true,
+  acknowledgeStale: ['console'],
+  staleConsumers: ['console'],
+  anyRowProven: true,
+  rowAllows: true,
+  retryableRows: 1,
+};
+
 /** A case in which all of `names` hold, except `without`, which fails. */
 export function together(
   names: readonly GuardName[],

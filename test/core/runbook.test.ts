@@ -8,7 +8,8 @@ import type { Facts } from '../../shared/rotation/guards.ts';
 import { decide, operatorActions, transitions } from '../../shared/rotation/machine.ts';
 import { closedOutcomes, type Outcome } from '../../shared/rotation/rows.ts';
 import { statusNames, type Status } from '../../shared/rotation/statuses.ts';
-import { credential, jobOf, tallyOf } from './job-of.ts';
+import { jobOf, tallyOf } from './job-of.ts';
+import { everythingBrought } from './guard-cases.ts';
 import {
   operatorEvents,
   phaseOf,
@@ -25,19 +26,6 @@ type DecidedEvent = Parameters<typeof decide>[1];
 
 const mona = { operatorId: 'mona', slackUserId: null };
 const otto = { operatorId: 'otto', slackUserId: null };
-
-// Everything that any gate could ask for, so that only the job itself can refuse.
-const everythingBrought: Facts = {
-  actor: otto,
-  ticketId: 'ROT-2026-HK_PLATFORM_FULL',
-  confirm: credential,
-  acknowledgeDead: true,
-  acknowledgeStale: ['console'],
-  staleConsumers: ['console'],
-  anyRowProven: true,
-  rowAllows: true,
-  retryableRows: 1,
-};
 
 function jobIn(c: Pick<Circumstance, 'at' | 'job'>): Job {
   return jobOf({ status: c.at, phase: phaseOf[c.at] ?? null, mintedBy: 'mona', ...c.job });

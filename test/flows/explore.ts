@@ -39,7 +39,7 @@ export async function schedule(
   try {
     stage.begin(world);
     await toRest(world, told);
-    const atRest = await violations(world);
+    const atRest = [...(await violations(world)), ...untold(world, stage, fault)];
     const like = await likeness(world);
     const atEnd = walked.has(like) ? [] : await end(world, wanted(stage, fault));
     if (atRest.length + atEnd.length === 0) walked.add(like);
@@ -51,8 +51,15 @@ export async function schedule(
 
 /** An abort that came too late, or that this release does not take there, changes nothing. */
 function wanted(stage: StageCase, { kind }: Fault): readonly Status[] {
-  const usual = stage.end ?? 'done';
-  return kind === 'abort at once' || kind === 'abort meanwhile' ? ['aborted', usual] : [usual];
+  const usual = stage.end ?? ['done'];
+  return kind === 'abort at once' || kind === 'abort meanwhile' ? ['aborted', ...usual] : usual;
+}
+
+/** What only takes time, or is sent twice by the client, is no refusal to whoever asked. */
+function untold(world: ScheduleWorld, stage: StageCase, { kind }: Fault): readonly string[] {
+  const harmless = ['none', 'sleep', 'Redis gone', 'send again', 'send again later'];
+  if (stage.asks !== true || !harmless.includes(kind)) return [];
+  return world.answers.filter((answer) => answer !== 'done').map((answer) => `7 told: ${String(answer)}`);
 }
 
 async function end(world: ScheduleWorld, wanted: readonly Status[]): Promise<readonly string[]> {

@@ -15,7 +15,9 @@ export interface StageCase {
   /** What sets the stage off. */
   readonly begin: (world: ScheduleWorld) => void;
   /** Where the job must stand in the end, after everything that went wrong was tried again. */
-  readonly end?: Status;
+  readonly end?: readonly Status[];
+  /** Whether an operator is the subject, and is to be told what became of the request. */
+  readonly asks?: true;
   readonly apps?: readonly AppSpec[];
 }
 
@@ -85,12 +87,12 @@ const ended: readonly Omit<StageCase, 'half'>[] = [
   { name: 'revoke',                   subject: { what: 'enqueue_revoke' },              arrange: before('validated'), begin: revoke, apps: [proves] },
   { name: 'revoke again',             subject: { what: 'enqueue_revoke', nth: 1 },      arrange: revokeFails,         begin: retry,  apps: [proves] },
   { name: 'mark_revoked',             subject: { what: 'enqueue_revoke_check', nth: 1 }, arrange: revokedByHand,       begin: markRevoked, apps: [proves] },
-  { name: 'cleanup of verified',      subject: { what: 'enqueue_cleanup' },             arrange: before('verified'),  begin: abort,  end: 'aborted' },
-  { name: 'cleanup of a failed mint', subject: { what: 'enqueue_cleanup', nth: 1 },     arrange: mintFails,           begin: abort,  end: 'aborted' },
-  { name: 'verify is asked for',      subject: { what: 'verify' },                      arrange: before('init'),      begin: verify },
-  { name: 'mint is asked for',        subject: { what: 'proceed_mint' },                arrange: before('verified'),  begin: mint,   apps: [proves] },
-  { name: 'revoke is asked for',      subject: { what: 'proceed_revoke' },              arrange: before('validated'), begin: revoke, apps: [proves] },
-  { name: 'abort is asked for',       subject: { what: 'abort' },                       arrange: before('verified'),  begin: abort,  end: 'aborted' },
+  { name: 'cleanup of verified',      subject: { what: 'enqueue_cleanup' },             arrange: before('verified'),  begin: abort,  end: ['aborted'] },
+  { name: 'cleanup of a failed mint', subject: { what: 'enqueue_cleanup', nth: 1 },     arrange: mintFails,           begin: abort,  end: ['aborted'] },
+  { name: 'verify is asked for',      subject: { what: 'verify' },                      arrange: before('init'),      begin: verify, asks: true },
+  { name: 'mint is asked for',        subject: { what: 'proceed_mint' },                arrange: before('verified'),  begin: mint,   asks: true, apps: [proves] },
+  { name: 'revoke is asked for',      subject: { what: 'proceed_revoke' },              arrange: before('validated'), begin: revoke, asks: true, apps: [proves] },
+  { name: 'abort is asked for',       subject: { what: 'abort' },                       arrange: before('verified'),  begin: abort,  asks: true, end: ['aborted', 'done'] },
 ];
 
 export const stageCases: readonly StageCase[] = [

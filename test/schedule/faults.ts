@@ -1,6 +1,6 @@
 // One fault at one effect of one strand: what a schedule is made of. A director strikes once and lets everything else run.
 import type { Director } from './run.ts';
-import type { How, Process, Strand, Turn } from './turns.ts';
+import type { Effect, How, Process, Strand, Turn } from './turns.ts';
 import type { ScheduleWorld } from './world.ts';
 
 /** Whose effects are counted: the how-manieth strand (from 0) that does this. */
@@ -20,7 +20,9 @@ export type Fault =
         | 'die after'
         | 'sleep'
         | 'fail'
+        | 'fail thrice'
         | 'lose the answer'
+        | 'lose it thrice'
         | 'send again'
         | 'send again later'
         | 'abort at once'
@@ -45,6 +47,8 @@ export function interfere(of: Subject, fault: Fault): Interference {
   let subject: Strand | null = null;
   let successor: Process | null = null;
   let operator: Strand | null = null;
+  let repeats: Turn | null = null;
+  let times = 1;
   let [struck, back, others] = [false, false, 0];
 
   function notice(strand: Strand): void {
@@ -61,6 +65,7 @@ export function interfere(of: Subject, fault: Fault): Interference {
     // An operator who stops the job while the subject sleeps, or between two of its effects.
     if (fault.kind === 'abort at once' || fault.kind === 'abort meanwhile')
       operator = world.operate({ action: 'abort' });
+    if (fault.kind === 'fail thrice' || fault.kind === 'lose it thrice') repeats = turn;
     return true;
   }
 
@@ -76,6 +81,16 @@ export function interfere(of: Subject, fault: Fault): Interference {
     }
     others += 1;
     return false;
+  }
+
+  /** The same effect of a later attempt, as often as the queue tries. */
+  async function again(turn: Turn, world: ScheduleWorld): Promise<boolean> {
+    if (repeats === null || times === 3 || turn.strand === repeats.strand) return false;
+    if (turn.strand.what !== repeats.strand.what || !alike(turn.effect, repeats.effect)) return false;
+    times += 1;
+    repeats = turn;
+    await world.turns.serve(turn, fault.kind === 'fail thrice' ? 'fail' : 'lose');
+    return true;
   }
 
   return {
@@ -97,6 +112,7 @@ export function interfere(of: Subject, fault: Fault): Interference {
     },
     async turn(turn, world) {
       notice(turn.strand);
+      if (await again(turn, world)) return true;
       return turn.strand === subject ? own(turn, world) : goBack(turn, world);
     },
     async rest(world) {
@@ -117,11 +133,16 @@ async function strike(
   if (fault.kind === 'die after' || fault.kind === 'send again later') await serve('cut');
   if (fault.kind === 'die before' || fault.kind === 'die after') world.kill(process);
   else if (fault.kind === 'Redis gone') world.dropRedis(fault.forMs);
-  else if (fault.kind === 'fail') await serve('fail');
-  else if (fault.kind === 'lose the answer') await serve('lose');
+  else if (fault.kind === 'fail' || fault.kind === 'fail thrice') await serve('fail');
+  else if (fault.kind === 'lose the answer' || fault.kind === 'lose it thrice') await serve('lose');
   else if (fault.kind === 'send again') await serve('resend');
   else if (fault.kind === 'apply late') await serve({ lateMs: fault.lateMs });
   else world.sleep(process);
+}
+
+/** The same verb at the same door: slots and handles have other names in each attempt. */
+function alike(a: Effect, b: Effect): boolean {
+  return a.door === b.door && a.name.split(' ')[0] === b.name.split(' ')[0];
 }
 
 /** Every single fault that makes sense at this effect. */
@@ -133,6 +154,8 @@ export function faultsAt({ effect, index: at }: Turn): readonly Fault[] {
     { kind: 'die after', at },
     { kind: 'sleep', at },
     { kind: 'fail', at },
+    ...(overNet ? ([{ kind: 'fail thrice', at }] as const) : []),
+    ...(overNet && effect.change ? ([{ kind: 'lose it thrice', at }] as const) : []),
     // Shorter than a lease, and longer than everything that anybody waits for.
     { kind: 'Redis gone', at, forMs: 8_000 },
     { kind: 'Redis gone', at, forMs: 100_000 },

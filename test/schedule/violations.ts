@@ -1,4 +1,5 @@
 // What must be true of a world at rest, whatever died when. Each line that is answered names the invariant that it breaks.
+import { taskId } from '../../shared/rotation/effects.ts';
 import { isOver, kindOf, type Job } from '../../shared/rotation/job.ts';
 import { openResiduals } from '../../shared/rotation/residuals.ts';
 import { tally, type Row } from '../../shared/rotation/rows.ts';
@@ -55,6 +56,9 @@ async function silence({ world, job }: Sight): Promise<readonly string[]> {
     const open = state === 'active' || state === 'delayed' || state === 'waiting';
     if ((open && queue !== 'notify') || state === 'failed') found.push(`1 silent: ${id} is ${state}`);
   }
+  const notice = taskId({ ...world.ref, effect: 'notify', version: job.statusVersion, kick: 0 });
+  if (job.status !== 'init' && !world.queue.entries.some(({ id }) => id === notice))
+    found.push(`1 silent: nobody is told of ${job.status}`);
   return found;
 }
 
@@ -98,6 +102,8 @@ function vaultSlots({ world, job, held }: Sight): readonly string[] {
   const may = promoted ? [next] : job.promoting ? [old, next] : [old];
   if (!may.includes(current))
     found.push(`3 vault: the current slot is not the ${promoted ? 'new' : 'old'} value`);
+  if (job.currentState === 'alive' && !world.outside.heroku.isLive(held.get(slots.current(CREDENTIAL)) ?? ''))
+    found.push('3 vault: the current value is dead');
   const previous = said(slots.previous(CREDENTIAL, job.jobId));
   if (previous !== null && previous !== old) found.push('3 vault: PREVIOUS is not the old value');
 

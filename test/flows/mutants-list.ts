@@ -1,0 +1,162 @@
+// One broken law each, and the schedules that notice. A mutant that survives means that a law is no longer tested.
+
+export interface Mutant {
+  readonly name: string;
+  readonly file: string;
+  /** Found exactly once in the file, or the list is out of date. */
+  readonly find: string;
+  readonly replace: string;
+  /** A stage of stage-cases.ts, and how the fault's name begins. */
+  readonly killedBy: { readonly stage: string; readonly fault: string };
+}
+
+// oxfmt-ignore
+export const mutants: readonly Mutant[] = [
+  {
+    name: 'commit does not check the fence',
+    file: 'shared/redis/lua/commit.lua',
+    find: "if a.fence ~= '' and redis.call('GET', KEYS[4]) ~= a.fence then return {-3} end",
+    replace: '',
+    killedBy: { stage: 'mint', fault: 'switch' },
+  },
+  {
+    name: 'a lease is given to an attempt with an old fence',
+    file: 'shared/redis/lua/open-lease.lua',
+    find: 'if redis.call(\'GET\', KEYS[3]) ~= a.fence then return {-3} end',
+    replace: '',
+    killedBy: { stage: 'mint', fault: 's' },
+  },
+  {
+    name: 'a step does not wait for what an earlier attempt left open',
+    file: 'workers/stages/deps.ts',
+    find: 'if (waitMs > 0) return { laterMs: waitMs };',
+    replace: '',
+    killedBy: { stage: 'mint', fault: 'apply late' },
+  },
+  {
+    name: 'a step waits for the lease, and not for the latest application after it',
+    file: 'shared/redis/lua/begin-step.lua',
+    find: ' + a.late_ms',
+    replace: '',
+    killedBy: { stage: 'mint', fault: 'apply late' },
+  },
+  {
+    name: 'the lease is closed although the answer was lost',
+    file: 'workers/stages/deps.ts',
+    find: "if (error instanceof VelvetError && error.retry !== 'reconcile')",
+    replace: 'if (error instanceof VelvetError)',
+    killedBy: { stage: 'mint', fault: 'apply late' },
+  },
+  {
+    name: 'nobody looks whether the lease is over before sending',
+    file: 'shared/lib/lease.ts',
+    find: 'Math.max(0, askedAt + ms - clock.monotonic())',
+    replace: 'ms + askedAt * 0 * clock.monotonic()',
+    killedBy: { stage: 'mint', fault: 'sleep' },
+  },
+  {
+    name: 'what a lower fence left counts as a later attempt\'s',
+    file: 'shared/lib/lease.ts',
+    find: 'fenceCounter(a) <= fenceCounter(b)',
+    replace: 'fenceCounter(a) > fenceCounter(b)',
+    killedBy: { stage: 'mint', fault: 'die after' },
+  },
+  {
+    name: 'a mint does not remove what earlier attempts left',
+    file: 'workers/stages/mint.ts',
+    find: 'await namingAuthority(job, () => removeEarlierAttempts(deps, job, context));',
+    replace: '',
+    killedBy: { stage: 'mint', fault: 'die after' },
+  },
+  {
+    name: 'the label says the job and not the attempt',
+    file: 'workers/vendors/heroku/issuer.ts',
+    find: 'return `velvet:${jobId}:${fence}`;',
+    replace: 'return `velvet:${jobId}${fence.slice(99)}`;',
+    killedBy: { stage: 'mint', fault: 'die after' },
+  },
+  {
+    name: 'the pending slot is named for the job and not for the attempt',
+    file: 'workers/vault/contract.ts',
+    find: '`${credential}__PENDING_${fence}`',
+    replace: '`${credential}__PENDING_job${fence.slice(99)}`',
+    killedBy: { stage: 'mint', fault: 'die after' },
+  },
+  {
+    name: 'a lost reply to the commit is read as a refusal, and what was minted is revoked',
+    file: 'workers/stages/mint.ts',
+    find: "      }));\n      context.log.info('minted'",
+    replace: "      })).catch(async (error: unknown) => {\n        await underLease(deps, job, context, (call) => issuer.revoke(call, authority, handle));\n        throw error;\n      });\n      context.log.info('minted'",
+    killedBy: { stage: 'mint', fault: 'lose' },
+  },
+  {
+    name: 'PREVIOUS is not kept',
+    file: 'workers/stages/mint.ts',
+    find: "if (job.currentState !== 'alive') return;",
+    replace: 'if (job.currentState !== null) return;',
+    killedBy: { stage: 'mint', fault: 'die' },
+  },
+  {
+    name: 'a commit that is sent twice is refused the second time',
+    file: 'shared/redis/lua/commit.lua',
+    find: "if answered(KEYS[1], 'commits', a.commit_id) then return {0} end",
+    replace: '',
+    killedBy: { stage: 'verify is asked for', fault: 'send again' },
+  },
+  {
+    name: 'a row is written whatever it was when it was read',
+    file: 'shared/redis/lua/write-row.lua',
+    find: 'if tostring(cjson.decode(stored).rev) ~= a.rev then return {-6} end',
+    replace: '',
+    killedBy: { stage: 'two rows', fault: 's' },
+  },
+  {
+    name: 'a write is not recorded before it is sent',
+    file: 'workers/stages/push.ts',
+    find: 'started: { fence, until },',
+    replace: 'started: null,',
+    killedBy: { stage: 'push', fault: 'lose it thrice' },
+  },
+  {
+    name: 'a task is taken off the outbox before it is on the queue',
+    file: 'shared/queue/enqueue.ts',
+    find: '          await queues[queueOf(task)].add(task.effect, task, optionsOf(task));\n          await store.acknowledge(task);',
+    replace: '          await store.acknowledge(task);\n          await queues[queueOf(task)].add(task.effect, task, optionsOf(task));',
+    killedBy: { stage: 'verify', fault: 'die' },
+  },
+  {
+    name: 'a kick uses the id of the task that is over',
+    file: 'workers/stages/sweep.ts',
+    find: 'const next = { ...own, kick: job.kick + 1 };',
+    replace: 'const next = { ...own };',
+    killedBy: { stage: 'cleanup of a failed mint', fault: 'fail thrice' },
+  },
+  {
+    name: 'the claim is freed by the abort',
+    file: 'shared/rotation/machine.ts',
+    find: "{ from: afterVerifying,     on: 'abort',            by: 'operator', when: ['flowIsNotTesting'], to: 'aborted',",
+    replace: "{ from: afterVerifying,     on: 'abort',            by: 'operator', when: ['flowIsNotTesting'], to: 'aborted', claim: 'free',",
+    killedBy: { stage: 'cleanup of a failed mint', fault: 'die' },
+  },
+  {
+    name: 'the old handle is read from the vault again',
+    file: 'workers/stages/revoke.ts',
+    find: 'const handle = job.oldAuthId;',
+    replace: 'const handle = (await deps.vault.read(slots.handle(job.credential)))?.reveal() ?? job.oldAuthId;',
+    killedBy: { stage: 'revoke', fault: 'die' },
+  },
+  {
+    name: 'the new value is promoted after the old token was revoked',
+    file: 'workers/stages/revoke.ts',
+    find: 'await promote(deps, task, job, context);\n      const handle = job.oldAuthId;',
+    replace: "const handle = job.oldAuthId;\n      if (handle !== null) await underLease(deps, job, context, (call) => issuer.revoke(call, authority, { id: handle, label: '' }));\n      await promote(deps, task, job, context);",
+    killedBy: { stage: 'revoke', fault: 'lose it thrice' },
+  },
+  {
+    name: 'an attempt goes by what it read before it had its fence',
+    file: 'workers/stages/deps.ts',
+    find: '    const job = await presentJob(deps, task);\n    if (job === null) return \'done\';\n    await does',
+    replace: '    const job = asked;\n    await does',
+    killedBy: { stage: 'revoke', fault: 'switch' },
+  },
+];

@@ -108,14 +108,14 @@ export const mutants: readonly Mutant[] = [
     file: 'shared/redis/lua/write-row.lua',
     find: 'if tostring(cjson.decode(stored).rev) ~= a.rev then return {-6} end',
     replace: '',
-    killedBy: { stage: 'two rows', fault: 's' },
+    killedBy: { stage: 'one of two is proven', fault: 'switch' },
   },
   {
     name: 'a write is not recorded before it is sent',
     file: 'workers/stages/push.ts',
     find: 'started: { fence, until },',
     replace: 'started: null,',
-    killedBy: { stage: 'push', fault: 'lose it thrice' },
+    killedBy: { stage: 'push', fault: 'lose it and hear no more' },
   },
   {
     name: 'a task is taken off the outbox before it is on the queue',

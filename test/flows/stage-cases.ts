@@ -23,6 +23,7 @@ export interface StageCase {
 
 const proves = { name: 'raxx-console-prod' };
 const readBack = { name: 'raxx-worker-prod', answersChallenge: false };
+const slow = { ...readBack, healthcheckAfter: 30 };
 const before = (goal: Status) => (world: ScheduleWorld) => walk(world, goal);
 const verify = (world: ScheduleWorld) => void world.operate({ action: 'verify' });
 const mint = (world: ScheduleWorld) => void world.operate({ action: 'proceed_mint' });
@@ -72,7 +73,7 @@ const written: readonly Omit<StageCase, 'half'>[] = [
   { name: 'open rows',                subject: { what: 'open_rows' },                   arrange: before('verified'),  begin: mint },
   { name: 'push',                     subject: { what: 'push_row' },                    arrange: before('verified'),  begin: mint,   apps: [proves] },
   { name: 'settle',                   subject: { what: 'push_row', nth: 1 },            arrange: before('verified'),  begin: mint,   apps: [proves] },
-  { name: 'two rows',                 subject: { what: 'push_row' },                    arrange: before('verified'),  begin: mint },
+  { name: 'two rows',                 subject: { what: 'push_row raxx-console-prod', other: 'push_row raxx-worker-prod' }, arrange: before('verified'), begin: mint },
 ];
 
 // oxfmt-ignore
@@ -80,6 +81,7 @@ const ended: readonly Omit<StageCase, 'half'>[] = [
   { name: 'fan-out to prove',         subject: { what: 'enqueue_validate' },            arrange: before('verified'),  begin: mint,   apps: [proves] },
   { name: 'open to prove',            subject: { what: 'open_rows', nth: 1 },           arrange: before('verified'),  begin: mint,   apps: [proves] },
   { name: 'probe',                    subject: { what: 'probe_row', nth: 1 },           arrange: before('verified'),  begin: mint,   apps: [proves] },
+  { name: 'one of two is proven',     subject: { what: 'probe_row raxx-console-prod', nth: 1 }, arrange: before('verified'), begin: mint, apps: [proves, slow] },
   { name: 'probe of a destination',   subject: { what: 'probe_row', nth: 1 },           arrange: before('verified'),  begin: mint,   apps: [readBack] },
   { name: 'read-back',                subject: { what: 'read_back_row' },               arrange: before('verified'),  begin: mint,   apps: [readBack] },
   { name: 'open to prove again',      subject: { what: 'open_rows' },                   arrange: before('validated'), begin: revoke },

@@ -5,6 +5,7 @@ import type { ScheduleWorld } from './world.ts';
 
 /** Whose effects are counted: the how-manieth strand (from 0) that does this. */
 export interface Subject {
+  /** An effect's name, and for one row alone its consumer: `push_row raxx-console-prod`; or an operator's action. */
   readonly what: string;
   readonly nth?: number;
   /** The effects that a switch goes back at: of later strands of this name; the subject's own unless given. */
@@ -23,6 +24,7 @@ export type Fault =
         | 'fail thrice'
         | 'lose the answer'
         | 'lose it thrice'
+        | 'lose it and hear no more'
         | 'send again'
         | 'send again later'
         | 'abort at once'
@@ -52,7 +54,7 @@ export function interfere(of: Subject, fault: Fault): Interference {
   let [struck, back, others] = [false, false, 0];
 
   function notice(strand: Strand): void {
-    if (strand.what !== of.what || strands.includes(strand)) return;
+    if (!isCalled(strand, of.what) || strands.includes(strand)) return;
     strands.push(strand);
     if (strands.length - 1 === (of.nth ?? 0)) subject = strand;
   }
@@ -65,13 +67,13 @@ export function interfere(of: Subject, fault: Fault): Interference {
     // An operator who stops the job while the subject sleeps, or between two of its effects.
     if (fault.kind === 'abort at once' || fault.kind === 'abort meanwhile')
       operator = world.operate({ action: 'abort' });
-    if (fault.kind === 'fail thrice' || fault.kind === 'lose it thrice') repeats = turn;
+    if (repeating.includes(fault.kind)) repeats = turn;
     return true;
   }
 
   function goBack(turn: Turn, world: ScheduleWorld): boolean {
     if (!struck || subject === null || subject.process.state !== 'asleep') return false;
-    if (turn.strand.what !== (of.other ?? of.what)) return false;
+    if (!isCalled(turn.strand, of.other ?? of.what)) return false;
     if (fault.kind === 'switch' && others === fault.back && !back) {
       back = true;
       successor = turn.strand.process;
@@ -86,10 +88,12 @@ export function interfere(of: Subject, fault: Fault): Interference {
   /** The same effect of a later attempt, as often as the queue tries. */
   async function again(turn: Turn, world: ScheduleWorld): Promise<boolean> {
     if (repeats === null || times === 3 || turn.strand === repeats.strand) return false;
-    if (turn.strand.what !== repeats.strand.what || !alike(turn.effect, repeats.effect)) return false;
+    if (turn.strand.what !== repeats.strand.what || turn.effect.door !== repeats.effect.door) return false;
+    const nobody = fault.kind === 'lose it and hear no more';
+    if (!nobody && !alike(turn.effect, repeats.effect)) return false;
     times += 1;
     repeats = turn;
-    await world.turns.serve(turn, fault.kind === 'fail thrice' ? 'fail' : 'lose');
+    await world.turns.serve(turn, fault.kind === 'lose it thrice' ? 'lose' : 'fail');
     return true;
   }
 
@@ -134,10 +138,16 @@ async function strike(
   if (fault.kind === 'die before' || fault.kind === 'die after') world.kill(process);
   else if (fault.kind === 'Redis gone') world.dropRedis(fault.forMs);
   else if (fault.kind === 'fail' || fault.kind === 'fail thrice') await serve('fail');
-  else if (fault.kind === 'lose the answer' || fault.kind === 'lose it thrice') await serve('lose');
+  else if (fault.kind.startsWith('lose')) await serve('lose');
   else if (fault.kind === 'send again') await serve('resend');
   else if (fault.kind === 'apply late') await serve({ lateMs: fault.lateMs });
   else world.sleep(process);
+}
+
+const repeating: readonly Fault['kind'][] = ['fail thrice', 'lose it thrice', 'lose it and hear no more'];
+
+function isCalled(strand: Strand, what: string): boolean {
+  return strand.what === what || strand.what.startsWith(`${what} `);
 }
 
 /** The same verb at the same door: slots and handles have other names in each attempt. */
@@ -155,7 +165,12 @@ export function faultsAt({ effect, index: at }: Turn): readonly Fault[] {
     { kind: 'sleep', at },
     { kind: 'fail', at },
     ...(overNet ? ([{ kind: 'fail thrice', at }] as const) : []),
-    ...(overNet && effect.change ? ([{ kind: 'lose it thrice', at }] as const) : []),
+    ...(overNet && effect.change
+      ? ([
+          { kind: 'lose it thrice', at },
+          { kind: 'lose it and hear no more', at },
+        ] as const)
+      : []),
     // Shorter than a lease, and longer than everything that anybody waits for.
     { kind: 'Redis gone', at, forMs: 8_000 },
     { kind: 'Redis gone', at, forMs: 100_000 },

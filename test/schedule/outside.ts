@@ -18,6 +18,8 @@ export interface AppSpec {
   /** Whether it answers the challenge; one that does not is proven by reading its destination back. */
   readonly answersChallenge?: boolean;
   readonly wave?: number;
+  /** Seconds; how long after the write a success status counts, where the destination is read back. */
+  readonly healthcheckAfter?: number;
 }
 
 export interface Outside {
@@ -93,7 +95,7 @@ function manifestOf(specs: readonly AppSpec[], endpoints: readonly string[]): st
     update_key: KEY,
     update_auth_token_name: 'HK_VELVET_BOOTSTRAP',
     healthcheck_endpoint: endpoints[index] ?? null,
-    healthcheck_after: 0,
+    healthcheck_after: spec.healthcheckAfter ?? 0,
     capabilities: ['update', 'healthcheck'],
   }));
   // JSON is YAML.

@@ -114,7 +114,7 @@ function vaultSlots({ world, job, held }: Sight): readonly string[] {
     if (others.length > 0) found.push(`3 vault: left over: ${others.join(', ')}`);
     if (promoted && held.get(slots.handle(CREDENTIAL)) !== job.newAuthId)
       found.push('3 vault: AUTH_ID is not the new handle');
-  } else if (next !== null && !promoted) {
+  } else if (next !== null && current !== next) {
     if (said(slots.pending(CREDENTIAL, job.mintedFence ?? '')) !== next)
       found.push('3 vault: the pending slot is not the new value');
     if (job.currentState === 'alive' && previous === null && !job.promoting)

@@ -154,7 +154,8 @@ function worldOn(ground: Ground, times: Times, memory: Memory, end: () => void):
         ),
     start(entry, on) {
       const lock = queue.take(entry, on);
-      return turns.begin(on, entry.task.effect, () => on.attempt(entry, lock));
+      const { effect, consumerId = '' } = entry.task;
+      return turns.begin(on, `${effect} ${consumerId}`.trim(), () => on.attempt(entry, lock));
     },
     sweep() {
       const on = process('sweeper');

@@ -30,37 +30,59 @@ const mint = (world: ScheduleWorld) => void world.operate({ action: 'proceed_min
 const revoke = (world: ScheduleWorld) => void world.operate({ action: 'proceed_revoke', ticket_id: 'ROT-1' });
 const abort = (world: ScheduleWorld) => void world.operate({ action: 'abort' });
 
-/** The vendor's refusals of the revoke, as often as it is tried. */
-async function revokeFails(world: ScheduleWorld): Promise<void> {
-  await walk(world, 'validated');
-  revoke(world);
+/** Sets something off, and breaks each request that begins so: as often as it is tried, it fails. */
+async function failing(
+  world: ScheduleWorld,
+  begin: (world: ScheduleWorld) => void,
+  { request, how }: { readonly request: string; readonly how: 'fail' | 'lose' },
+): Promise<void> {
+  begin(world);
   await toRest(world, {
     async turn(turn) {
-      if (!turn.effect.name.startsWith('DELETE /oauth')) return false;
-      await world.turns.serve(turn, 'fail');
+      if (!turn.effect.name.startsWith(request)) return false;
+      await world.turns.serve(turn, how);
       return true;
     },
   });
 }
 
-/** The mint's answers are lost, until it is given up. */
+async function revokeFails(world: ScheduleWorld): Promise<void> {
+  await walk(world, 'validated');
+  await failing(world, revoke, { request: 'DELETE /oauth', how: 'fail' });
+}
+
 async function mintFails(world: ScheduleWorld): Promise<void> {
   await walk(world, 'verified');
-  mint(world);
-  await toRest(world, {
-    async turn(turn) {
-      if (!turn.effect.name.startsWith('POST /oauth')) return false;
-      await world.turns.serve(turn, 'lose');
-      return true;
-    },
-  });
+  await failing(world, mint, { request: 'POST /oauth', how: 'lose' });
+}
+
+/** One consumer has the new value, the other one could not be written. */
+async function oneOfTwoWritten(world: ScheduleWorld): Promise<void> {
+  await walk(world, 'verified');
+  await failing(world, mint, { request: 'PATCH /apps/raxx-worker-prod', how: 'fail' });
+}
+
+/** Aborted from there, and waiting for a person. */
+function abortedAfter(reached: (world: ScheduleWorld) => Promise<void>) {
+  return async (world: ScheduleWorld) => {
+    await reached(world);
+    abort(world);
+    await toRest(world);
+  };
+}
+
+async function abortedAndRevokedByHand(world: ScheduleWorld): Promise<void> {
+  await abortedAfter(before('validated'))(world);
+  world.outside.revokeByHand(world.outside.first.id);
 }
 
 async function revokedByHand(world: ScheduleWorld): Promise<void> {
   await revokeFails(world);
-  world.outside.account.revoke(world.outside.first.id);
+  world.outside.revokeByHand(world.outside.first.id);
 }
 
+const abortAndRestore = (world: ScheduleWorld) => void world.operate({ action: 'abort', restore: true });
+const restore = (world: ScheduleWorld) => void world.operate({ action: 'restore' });
 const retry = (world: ScheduleWorld) => void world.operate({ action: 'retry' });
 const markRevoked = (world: ScheduleWorld) => void world.operate({ action: 'mark_revoked' });
 
@@ -91,6 +113,13 @@ const ended: readonly Omit<StageCase, 'half'>[] = [
   { name: 'mark_revoked',             subject: { what: 'enqueue_revoke_check', nth: 1 }, arrange: revokedByHand,       begin: markRevoked, apps: [proves] },
   { name: 'cleanup of verified',      subject: { what: 'enqueue_cleanup' },             arrange: before('verified'),  begin: abort,  end: ['aborted'] },
   { name: 'cleanup of a failed mint', subject: { what: 'enqueue_cleanup', nth: 1 },     arrange: mintFails,           begin: abort,  end: ['aborted'] },
+  { name: 'cleanup of one of two',    subject: { what: 'enqueue_cleanup' },             arrange: oneOfTwoWritten,     begin: abort,  end: ['aborted'] },
+  { name: 'cleanup of validated',     subject: { what: 'enqueue_cleanup' },             arrange: before('validated'), begin: abort,  end: ['aborted'] },
+  { name: 'abort that restores',      subject: { what: 'enqueue_cleanup' },             arrange: oneOfTwoWritten,     begin: abortAndRestore, end: ['aborted'] },
+  { name: 'restore of one of two',    subject: { what: 'enqueue_cleanup' },             arrange: abortedAfter(oneOfTwoWritten), begin: restore, end: ['aborted'] },
+  { name: 'restore of validated',     subject: { what: 'enqueue_cleanup' },             arrange: abortedAfter(before('validated')), begin: restore, end: ['aborted'], apps: [proves] },
+  { name: 'restore takes effect',     subject: { what: 'enqueue_cleanup', nth: 1 },     arrange: abortedAfter(before('validated')), begin: restore, end: ['aborted'], apps: [proves] },
+  { name: 'mark_revoked after an abort', subject: { what: 'enqueue_cleanup' },          arrange: abortedAndRevokedByHand, begin: markRevoked, end: ['aborted'], apps: [proves] },
   { name: 'verify is asked for',      subject: { what: 'verify' },                      arrange: before('init'),      begin: verify, asks: true },
   { name: 'mint is asked for',        subject: { what: 'proceed_mint' },                arrange: before('verified'),  begin: mint,   asks: true, apps: [proves] },
   { name: 'revoke is asked for',      subject: { what: 'proceed_revoke' },              arrange: before('validated'), begin: revoke, asks: true, apps: [proves] },

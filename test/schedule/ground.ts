@@ -43,12 +43,15 @@ export async function createGround(redis: Redis, apps: readonly AppSpec[]): Prom
       const vaultBack = saveFiles(files);
       const vendorsBack = [outside.account, ...outside.apps].map((one) => one.save());
       const values = outside.values.length;
+      const byHand = [...outside.revokedByHand];
       return async () => {
         time.reset(now);
         await redisBack();
         vaultBack();
         for (const back of vendorsBack) back();
         outside.values.splice(values);
+        outside.revokedByHand.clear();
+        for (const id of byHand) outside.revokedByHand.add(id);
       };
     },
     remove: () => rmSync(dir, { recursive: true, force: true }),

@@ -30,6 +30,9 @@ export interface Outside {
   readonly rows: readonly PinnedRow[];
   readonly bootstrap: { readonly id: string; readonly token: string };
   readonly first: { readonly id: string; readonly token: string };
+  /** A person ends a token at the vendor; which those were is remembered, for nobody else is to answer for it. */
+  revokeByHand(id: string): void;
+  readonly revokedByHand: Set<string>;
   /** Every value that may be nowhere but in the vault and at the vendors. */
   readonly values: string[];
 }
@@ -60,7 +63,23 @@ export async function startOutside(time: Time, specs: readonly AppSpec[]): Promi
     const options = { heroku: heroku.url, app, key: KEY, path: '/healthz', answersChallenge, fetch, start };
     endpoints.push((await startConsumer(options)).healthUrl);
   }
-  return { network, heroku, account, apps, rows: rowsOf(specs, endpoints), bootstrap, first, values };
+  const revokedByHand = new Set<string>();
+  const revokeByHand = (id: string) => {
+    account.revoke(id);
+    revokedByHand.add(id);
+  };
+  const hands = { revokeByHand, revokedByHand };
+  return {
+    ...hands,
+    network,
+    heroku,
+    account,
+    apps,
+    rows: rowsOf(specs, endpoints),
+    bootstrap,
+    first,
+    values,
+  };
 }
 
 const known = new Map<string, readonly PinnedRow[]>();

@@ -102,7 +102,12 @@ function vaultSlots({ world, job, held }: Sight): readonly string[] {
   const may = promoted ? [next] : job.promoting ? [old, next] : [old];
   if (!may.includes(current))
     found.push(`3 vault: the current slot is not the ${promoted ? 'new' : 'old'} value`);
-  if (job.currentState === 'alive' && !world.outside.heroku.isLive(held.get(slots.current(CREDENTIAL)) ?? ''))
+  const byHand = world.outside.revokedByHand.has(first.id);
+  if (
+    job.currentState === 'alive' &&
+    !byHand &&
+    !world.outside.heroku.isLive(held.get(slots.current(CREDENTIAL)) ?? '')
+  )
     found.push('3 vault: the current value is dead');
   const previous = said(slots.previous(CREDENTIAL, job.jobId));
   if (previous !== null && previous !== old) found.push('3 vault: PREVIOUS is not the old value');
@@ -139,6 +144,10 @@ function consumers({ world, job, rows, held, named }: Sight): readonly string[] 
       if (wentBack(job) && written !== first.token)
         found.push(`4 consumers: ${app.name} is not back on the old token`);
     }
+    const said =
+      named.has(app.name) || openResiduals(job.residuals).some((one) => one.kind === 'old_token_live');
+    if (job.status === 'aborted' && !job.promoted && written !== first.token && !said)
+      found.push(`4 consumers: no residual says that ${app.name} holds the new value`);
     const mayHold =
       row !== undefined && (row.started !== null || row.receipt !== null || row.holds === 'new');
     if (written !== first.token && !mayHold)
@@ -155,9 +164,10 @@ function notKept(app: HerokuApp, held: ReadonlyMap<string, string>): readonly st
 }
 
 function oldToken({ world, job }: Sight): readonly string[] {
-  const { heroku, first } = world.outside;
+  const { heroku, first, revokedByHand } = world.outside;
   const ended =
     job.status === 'done' || job.status === 'revoking' || job.status === 'revoke_failed' || job.promoted;
+  if (revokedByHand.has(first.id)) return [];
   const lives = heroku.isLive(first.token);
   if (!ended && job.currentState !== 'dead' && !lives) return ['5 old token: dead before it was time'];
   return job.status === 'done' && lives ? ['5 old token: live after done'] : [];

@@ -18,14 +18,20 @@ const yes: Readonly<Partial<Record<Status, StageBody>>> = {
   revoke_failed:      { action: 'retry' },
 };
 
+/** Of an aborted job: back, unless a person ended the old token meanwhile. */
+function wayOut(world: ScheduleWorld): StageBody {
+  return { action: world.outside.revokedByHand.size > 0 ? 'mark_revoked' : 'restore' };
+}
+
 /** A single fault costs one more try, and what comes of that perhaps another. */
 const STEPS_MAX = 12;
 
 /** Goes on until the job stands at `goal`, or is over. Throws where it does not get there. */
 export async function walk(world: ScheduleWorld, goal: Status = 'done', director?: Director): Promise<void> {
   for (let n = 0; n < STEPS_MAX; n++) {
-    const { status } = await world.job();
-    const body = yes[status];
+    const job = await world.job();
+    const { status } = job;
+    const body = status === 'aborted' && job.cleanup === 'needs_person' ? wayOut(world) : yes[status];
     if (status === goal || body === undefined) return;
     world.operate(body);
     await toRest(world, director);

@@ -22,8 +22,10 @@ export interface Restored {
  * after the others were seen to, so that the round is repeated; every round begins by looking.
  */
 export async function restoreRows(deps: StageDeps, at: Step, rows: readonly Row[]): Promise<Restored> {
-  const previous = await previousAlive(deps, at);
   const concerned = rows.filter(mayHoldNew);
+  // Everybody is back. A round that was cut short after that may have emptied the previous value's slot already.
+  if (concerned.length === 0) return { waiting: false, failed: new Map() };
+  const previous = await previousAlive(deps, at);
   const looks = await lookAt(deps, at, concerned, deps.values.known(at.job));
   const results = await inParallel(looks, async (look) => {
     try {

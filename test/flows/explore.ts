@@ -53,7 +53,7 @@ export async function schedule(
 /** An abort that came too late, or that this release does not take there, changes nothing. */
 function wanted(stage: StageCase, { kind }: Fault): readonly Status[] {
   const usual = stage.end ?? ['done'];
-  return kind === 'abort at once' || kind === 'abort meanwhile' ? ['aborted', ...usual] : usual;
+  return kind.includes('abort') ? ['aborted', ...usual] : usual;
 }
 
 /** What only takes time, or is sent twice by the client, is no refusal to whoever asked. */

@@ -31,7 +31,7 @@ export type Fault =
         | 'abort meanwhile';
       readonly at: number;
     }
-  | { readonly kind: 'apply late'; readonly at: number; readonly lateMs: number }
+  | { readonly kind: 'apply late' | 'apply late and abort'; readonly at: number; readonly lateMs: number }
   | { readonly kind: 'Redis gone'; readonly at: number; readonly forMs: number }
   | { readonly kind: 'switch'; readonly at: number; readonly back: number };
 
@@ -65,8 +65,7 @@ export function interfere(of: Subject, fault: Fault): Interference {
     struck = true;
     await strike(turn, fault, world);
     // An operator who stops the job while the subject sleeps, or between two of its effects.
-    if (fault.kind === 'abort at once' || fault.kind === 'abort meanwhile')
-      operator = world.operate({ action: 'abort' });
+    if (fault.kind.includes('abort')) operator = world.operate({ action: 'abort' });
     if (repeating.includes(fault.kind)) repeats = turn;
     return true;
   }
@@ -140,7 +139,8 @@ async function strike(
   else if (fault.kind === 'fail' || fault.kind === 'fail thrice') await serve('fail');
   else if (fault.kind.startsWith('lose')) await serve('lose');
   else if (fault.kind === 'send again') await serve('resend');
-  else if (fault.kind === 'apply late') await serve({ lateMs: fault.lateMs });
+  else if (fault.kind === 'apply late' || fault.kind === 'apply late and abort')
+    await serve({ lateMs: fault.lateMs });
   else world.sleep(process);
 }
 
@@ -187,6 +187,7 @@ export function faultsAt({ effect, index: at }: Turn): readonly Fault[] {
       ? ([
           { kind: 'apply late', at, lateMs: 4_000 },
           { kind: 'apply late', at, lateMs: 29_999 },
+          { kind: 'apply late and abort', at, lateMs: 29_999 },
         ] as const)
       : []),
   ];

@@ -15,7 +15,7 @@ export async function trailViolations(world: ScheduleWorld, job: Job): Promise<r
   if (numbers.some((number, index) => number !== index + 1) || Number(seq) !== numbers.length)
     found.push(`6 events: numbered ${numbers.join(' ')} of ${seq}`);
   const events = entries.map(([, fields]) => JSON.parse(fields[1] ?? '{}') as AuditEvent);
-  return [...found, ...chain(events, job), ...versions(events, job), ...twice(events)];
+  return [...found, ...chain(events, job), ...versions(events, job), ...twice(events), ...afterwards(events)];
 }
 
 /** The changes of the job itself, as against those of its rows. */
@@ -46,6 +46,12 @@ function versions(events: readonly AuditEvent[], job: Job): readonly string[] {
       byPerson.includes(event),
   );
   return counted.length === job.version ? [] : [`6 versions: ${job.version} after ${counted.length} changes`];
+}
+
+/** Nobody writes to a job that is over. */
+function afterwards(events: readonly AuditEvent[]): readonly string[] {
+  const end = events.findIndex((one) => one.event === 'revoke_succeeded' || one.event === 'cleanup_finished');
+  return end === -1 ? [] : events.slice(end + 1).map((one) => `6 events: ${one.event} after the end`);
 }
 
 /** What happens once in a job's life, or once between two changes of its status. */

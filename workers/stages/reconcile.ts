@@ -3,7 +3,7 @@ import { isVelvetError, type VelvetError } from '../../shared/lib/errors.ts';
 import { fenceCounter, type Fence } from '../../shared/lib/lease.ts';
 import type { Secret } from '../../shared/lib/secret.ts';
 import type { JobRef } from '../../shared/rotation/effects.ts';
-import type { Job, JobPatch } from '../../shared/rotation/job.ts';
+import { kindOf, type Job, type JobPatch } from '../../shared/rotation/job.ts';
 import { quietAfter, type Row } from '../../shared/rotation/rows.ts';
 import type { Status } from '../../shared/rotation/statuses.ts';
 import type { Speaker } from '../../shared/transition.ts';
@@ -28,6 +28,9 @@ const nothingMinted: readonly Status[] = ['init', 'verifying', 'verify_failed', 
 const minting: readonly Status[] = [...nothingMinted, 'minting', 'mint_failed'];
 const forward: readonly Status[] = ['revoking', 'revoke_failed', 'aborted'];
 
+/** More attempts than can have been forgotten: one whose token the vendor makes only later still carries a lower fence than what comes now. */
+const FORGOTTEN_MAX = 1_000;
+
 /** One credential. Throws what keeps it from looking (the vendor away, the authority refused): until it could look, nothing is written. */
 export async function reconcile(
   deps: StageDeps,
@@ -43,7 +46,7 @@ export async function reconcile(
   const prefix = slots.pendingPrefix(ref.credential);
   const pending = (await deps.vault.list(prefix)).map((slot) => slot.slice(prefix.length));
   const fences = [...pending, ...seen.flatMap(({ minted }) => minted.map(fenceOf))];
-  await deps.claims.raiseFence(ref, Math.max(0, ...fences.map(fenceCounter)));
+  await deps.claims.raiseFence(ref, Math.max(0, ...fences.map(fenceCounter)) + FORGOTTEN_MAX);
   for (const { job, minted } of seen) await holdAgainstTheWorld(deps, job, minted, context);
 }
 
@@ -73,28 +76,50 @@ async function holdAgainstTheWorld(
   minted: readonly Handle[],
   context: Context,
 ): Promise<void> {
-  const strangers = await Promise.all(
-    minted.filter((handle) => handle.id !== job.newAuthId).map((handle) => strangerOf(deps, job, handle)),
-  );
-  if (minting.includes(job.status) && strangers.length > 0) {
+  const unknown = minted.filter((handle) => handle.id !== job.newAuthId);
+  const strangers = await Promise.all(unknown.map((handle) => strangerOf(deps, job, handle)));
+  const begun = job.newAuthId === null && (strangers.length > 0 || (await mintBegun(deps, job)));
+  if (minting.includes(job.status) && begun) {
     const held = await heldByConsumers(deps, job, strangers, context);
-    if (held !== null || nothingMinted.includes(job.status))
-      return stopped(deps, job, held, { context, why: 'a token that its record does not know' });
+    const impossible = nothingMinted.includes(job.status) && job.currentState !== 'dead';
+    if (held !== null || impossible)
+      return stopped(deps, job, held, { context, why: 'a mint that its record does not know' });
   }
-  if (job.newAuthId === null) return;
-  const promoted = await isPromoted(deps, job);
-  if (!forward.includes(job.status) && !promoted && (await isDead(deps, job, context)))
+  const promoted = job.newAuthId !== null && (await isPromoted(deps, job));
+  const expectsNew = job.newAuthId !== null && !forward.includes(job.status) && !promoted;
+  if (expectsNew && (await isDead(deps, job, context)))
     return stopped(deps, job, null, {
       context,
       why: 'its new token dead, which its record does not explain',
     });
-  await deps.transitions.apply(job, 'reconciled', speakerOf(job), async () => ({
-    // Past the promotion there is only the way forward, whoever recorded it.
-    patch: promoted ? { promoting: true } : {},
-    rows: (await deps.store.rows(job)).map((row) => suspected(deps, row)),
-    detail: { promoted },
+  await deps.transitions.apply(job, 'reconciled', speakerOf(job), async (now) => ({
+    patch: {
+      ...newTasks(now),
+      ...(begun ? { ...untilForgottenIsOver(deps, now), minted_by: now.mintedBy ?? 'velvet' } : {}),
+      // Past the promotion there is only the way forward, whoever recorded it.
+      ...(promoted ? { promoting: true } : {}),
+    },
+    rows: now.newAuthId === null ? [] : (await deps.store.rows(now)).map((row) => suspected(deps, row)),
+    detail: { promoted, mint_begun: begun },
   }));
   context.log.info('held against the world', { job_id: job.jobId, status: job.status, promoted });
+}
+
+/** The task ids of before are spent: processes that outlived the loss may have run them on a record that no longer is. The sweeper orders the step anew. */
+function newTasks(job: Job): JobPatch {
+  return kindOf(job) === 'automatic' ? { status_version: job.version + 1, kick: 0 } : {};
+}
+
+/** The lease of a mint may be among what was lost, and the vendor may make the token when nobody remembers it. */
+function untilForgottenIsOver(deps: StageDeps, job: Job): JobPatch {
+  const until = deps.clock.now() + deps.times.leaseMs + issuerOf(deps, job).capabilities.lateMs;
+  return { quiet_after: Math.max(job.quietAfter, until) };
+}
+
+/** The vault is the witness: the previous value was kept there before the vendor was called. Where there was none to keep, it may have been. */
+async function mintBegun(deps: StageDeps, job: Job): Promise<boolean> {
+  if (job.status === 'minting' || job.currentState === 'dead') return true;
+  return (await deps.vault.read(slots.previous(job.credential, job.jobId))) !== null;
 }
 
 function speakerOf(job: Job): Speaker {
@@ -168,6 +193,7 @@ async function stopped(
           minted_fence: held.fence,
           new_fingerprint: held.value.fingerprint(deps.fingerprintKey),
         }),
+    ...untilForgottenIsOver(deps, job),
     minted_by: job.mintedBy ?? 'velvet',
     aborted_from: job.status,
     cleanup_since: deps.clock.now(),

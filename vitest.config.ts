@@ -3,6 +3,8 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    // Minutes of real waiting: `npm run test:fleet`.
+    exclude: ['test/fleet/**'],
     pool: 'forks',
     // Each file starts its own redis-server and simulators; two files at once fill two cores.
     maxWorkers: 2,

@@ -160,17 +160,21 @@ export interface Pace {
 
 /** How long the job stood still after the last fault; throws where that was longer than the specification allows. */
 export async function movedOn(fleet: Fleet, rotation: Rotation): Promise<Pace> {
-  const last = fleet.faults.toSorted((a, b) => a.at - b.at).at(-1);
-  if (last === undefined) throw new Error('there was no fault');
   const trail = await trailOf(fleet, rotation.credential.name);
+  const endedAt = trail.findLast((one) => one.job_id === rotation.jobId && one.to_state === 'done')?.ms ?? 0;
+  // What happened after the end had nothing left to hold up.
+  const last = fleet.faults
+    .filter(({ at }) => at <= endedAt)
+    .toSorted((a, b) => a.at - b.at)
+    .at(-1);
+  if (last === undefined) throw new Error('there was no fault while the job was open');
   const gate = nextGate(trail, rotation.jobId, last.at);
-  // A fault after the end: there was nothing left to move.
-  const seconds = gate === null ? 0 : (gate.ms - last.at) / 1000;
+  const seconds = gate === null ? Number.POSITIVE_INFINITY : (gate.ms - last.at) / 1000;
   const quiet = Number((await jobOf(fleet, rotation))['quiet_after'] ?? 0);
   const pace = {
     fault: last.what,
     secondsToGate: seconds,
-    gate: gate?.to_state ?? 'done before',
+    gate: gate?.to_state ?? 'none',
     waitSeconds: last.changing ? Math.max(0, (quiet - last.at) / 1000) : 0,
   };
   expect(seconds, `${pace.fault}: the job stood still`).toBeLessThanOrEqual(

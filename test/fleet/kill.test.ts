@@ -10,7 +10,6 @@ const cases = (Object.keys(points) as PointName[]).flatMap((name) =>
 test.concurrent.for(cases)(
   '$family killed while $doing ($successor): the rotation ends as if nothing had been',
   async ({ name, successor }) => {
-    // prettier-ignore
     const { recovery, pace } = await measureRecovery(name, { successor, kills: 1 });
 
     report(`kill ${name}, ${successor}`, pace, recovery);

@@ -10,11 +10,16 @@ import { rotate, type Rotation } from './rotation.ts';
 /** again: the killed process is started again after 2 s, as a process manager does · standby: another one of its family runs already. */
 export type Successor = 'again' | 'standby';
 
+/**
+ * What was in flight at the kill. nothing: nothing that changes anything · repeatable: a write of a known value, which is looked at
+ * and repeated at once · unrepeatable: a change that nobody may repeat before its lease and the vendor's delay are over (law 5).
+ */
+export type InFlight = 'nothing' | 'repeatable' | 'unrepeatable';
+
 export interface Recovery {
   readonly point: PointName;
   readonly successor: Successor;
-  /** Whether law 5 had to be waited for. */
-  readonly changing: boolean;
+  readonly inFlight: InFlight;
   /** From the last SIGKILL to the end of the step. */
   readonly seconds: number;
 }
@@ -52,7 +57,8 @@ export async function killAt(
     COMPLETED_MS,
     () => `the end of ${doing}\n${fleet.tail(30)}`,
   );
-  return { point: name, successor, changing, seconds: (completed - killedAt) / 1000 };
+  const inFlight = changing ? (family === 'stage' ? 'unrepeatable' : 'repeatable') : 'nothing';
+  return { point: name, successor, inFlight, seconds: (completed - killedAt) / 1000 };
 }
 
 /** A whole rotation with kills at one point; everything that must hold at its end is asserted. */
@@ -76,14 +82,12 @@ export interface Spread {
   readonly max: number;
 }
 
-/** Of kills with a changing call in flight, and of those without; null where there was none. */
-export function spreadOf(recoveries: readonly Recovery[]): Record<'waiting' | 'direct', Spread | null> {
-  const of = (changing: boolean): Spread | null => {
-    const sorted = recoveries.filter((one) => one.changing === changing).map(({ seconds }) => seconds).toSorted((a, b) => a - b); // prettier-ignore
-    const [median, max] = [sorted[Math.floor(sorted.length / 2)], sorted.at(-1)];
-    return median === undefined || max === undefined ? null : { count: sorted.length, median, max };
-  };
-  return { waiting: of(true), direct: of(false) };
+/** Median and maximum of those with this in flight; null where there was none. */
+export function spreadOf(recoveries: readonly Recovery[], inFlight: InFlight): Spread | null {
+  const seconds = recoveries.filter((one) => one.inFlight === inFlight).map((one) => one.seconds);
+  const sorted = seconds.toSorted((a, b) => a - b);
+  const [median, max] = [sorted[Math.floor(sorted.length / 2)], sorted.at(-1)];
+  return median === undefined || max === undefined ? null : { count: sorted.length, median, max };
 }
 
 /** One file for all test files of a run; without it a run keeps nothing. */

@@ -2,7 +2,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readReport, spreadOf, type Spread } from './recovery.ts';
+import { readReport, spreadOf, type InFlight, type Spread } from './recovery.ts';
+
+const kinds: Readonly<Record<InFlight, string>> = {
+  nothing: 'no changing call in flight',
+  repeatable: 'a write to a consumer in flight',
+  unrepeatable: 'a mint or revoke in flight, which waits out lease and late application (45 s)',
+};
 
 /** Called by the runner before any test; what it returns is called after all of them. */
 export function setup(): () => void {
@@ -11,10 +17,12 @@ export function setup(): () => void {
   writeFileSync(file, '');
   process.env['FLEET_REPORT'] = file;
   return () => {
-    const { direct, waiting } = spreadOf(readReport(file));
-    console.log(`\nrecovery from SIGKILL to the end of the killed step (goal without a wait: 15 s)`);
-    console.log(`  no changing call in flight: ${inWords(direct)}`);
-    console.log(`  changing call in flight, with the wait of law 5: ${inWords(waiting)}`);
+    const recoveries = readReport(file);
+    console.log(
+      '\nrecovery: from SIGKILL to the end of the killed step (goal where nothing is waited for: 15 s)',
+    );
+    for (const [inFlight, words] of Object.entries(kinds) as [InFlight, string][])
+      console.log(`  ${words}: ${inWords(spreadOf(recoveries, inFlight))}`);
     rmSync(folder, { recursive: true });
   };
 }

@@ -47,6 +47,7 @@ export interface Fault {
 export interface Fleet extends AsyncDisposable {
   readonly outside: Outside;
   readonly members: Members;
+  /** What Velvet's processes and the test talk to now. */
   readonly server: RedisNode;
   /** Between Velvet's processes and Redis. */
   readonly link: TcpProxy;
@@ -60,6 +61,10 @@ export interface Fleet extends AsyncDisposable {
   readonly logDir: string;
   readonly faults: readonly Fault[];
   note(fault: Fault): void;
+  /** Another redis-server, which nobody talks to yet. */
+  newServer(extra: readonly string[]): Promise<RedisNode>;
+  /** From now on every new connection goes to this one; those to the one before are cut. */
+  moveTo(server: RedisNode): void;
   /** One more process of the family; resolves when it is ready. */
   start(family: Family): Promise<Member>;
   /** The oldest of the family that lives. */
@@ -68,12 +73,23 @@ export interface Fleet extends AsyncDisposable {
   tail(lines: number): string;
 }
 
+/** Times in the append-only file, so that it can be cut by them. */
+const redisArguments = ['--aof-timestamp-enabled', 'yes'] as const;
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const procfile = readProcfile(join(root, 'Procfile'));
 /** Idle processes end at once; what is still at work has the product's own 25 s. */
 const GRACE_MS = 28_000;
 
+/** Five processes start at once in each fleet; two fleets that start together would slow down what the others are measuring. */
+let opening: Promise<unknown> = Promise.resolve();
+
 export async function openFleet(options: FleetOptions = {}): Promise<Fleet> {
+  const opened = opening.then(() => open(options));
+  opening = opened.catch(() => undefined);
+  return opened;
+}
+
+async function open(options: FleetOptions): Promise<Fleet> {
   const folder = await mkdtemp(join(tmpdir(), 'velvet-fleet-'));
   const closers: (() => Promise<unknown>)[] = [() => rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 })]; // prettier-ignore
   const dispose = async () => {
@@ -81,7 +97,7 @@ export async function openFleet(options: FleetOptions = {}): Promise<Fleet> {
   };
   try {
     const fleet = await assemble(folder, options, closers);
-    return { ...fleet, [Symbol.asyncDispose]: dispose };
+    return Object.assign(fleet, { [Symbol.asyncDispose]: dispose });
   } catch (error) {
     await dispose();
     throw error;
@@ -103,10 +119,14 @@ async function assemble(
   // Two crews, so that Redis ends after those who use it.
   const [inner, outer] = [createMembers(root, logDir), createMembers(root, logDir)];
   closers.push(() => outer.stop(GRACE_MS));
-  const server = await startRedisNode(outer, join(folder, 'redis'));
-  const link = await startTcpProxy(() => [server.port]);
-  closers.push(() => link.close());
-  const redis = new Redis(server.url, { maxRetriesPerRequest: null, retryStrategy: () => 100 });
+  const place = (n: number) => join(folder, 'redis', String(n));
+  let server = await startRedisNode(outer, place(1), redisArguments);
+  const [link, past] = [await startTcpProxy(() => [server.port]), await startTcpProxy(() => [server.port])];
+  closers.push(
+    () => link.close(),
+    () => past.close(),
+  );
+  const redis = new Redis(past.port, '127.0.0.1', { maxRetriesPerRequest: null, retryStrategy: () => 100 });
   redis.on('error', () => undefined);
   closers.push(async () => redis.disconnect());
 
@@ -153,8 +173,16 @@ async function assemble(
   return {
     outside,
     members: inner,
-    server,
+    get server() {
+      return server;
+    },
     link,
+    newServer: (extra) => startRedisNode(outer, place(outer.all().length + 1), [...redisArguments, ...extra]),
+    moveTo(next) {
+      server = next;
+      link.cut();
+      past.cut();
+    },
     redis,
     vault,
     client,
@@ -218,7 +246,7 @@ async function operatorToken(redis: Redis): Promise<string> {
   return token;
 }
 
-const WELL_MS = 30_000;
+const WELL_MS = 60_000;
 
 async function untilWell(client: Client, why: () => string): Promise<void> {
   await until(

@@ -120,7 +120,8 @@ function memberOf({ name, kind, child, file }: Started): Member {
   };
 }
 
-const READY_MS = 30_000;
+/** About a second on an idle machine; a busy one is no finding about Velvet. */
+const READY_MS = 90_000;
 
 /** Resolves once the process has said that it is ready. Throws with its log where it ends before. */
 export async function ready(member: Member): Promise<Member> {

@@ -94,6 +94,20 @@ export const points = {
       completed: event(fleet, (one) => one.event === 'mint_succeeded'),
     }),
   },
+  mintingLate: {
+    family: 'stage',
+    doing: 'minting; the vendor does it 25 s later',
+    changing: true,
+    set: (fleet, _, times) => ({
+      ...holding({
+        sim: fleet.outside.heroku,
+        on: 'POST /oauth/authorizations',
+        times,
+        deed: { applies_late_ms: 25_000 },
+      }),
+      completed: event(fleet, (one) => one.event === 'mint_succeeded'),
+    }),
+  },
   revoking: {
     family: 'stage',
     doing: 'revoking; the vendor has done it',
@@ -114,6 +128,18 @@ export const points = {
     changing: true,
     set: (fleet, credential, times) => ({
       ...holding({ sim: fleet.outside.heroku, on: 'PATCH /apps/:app/config-vars', times, where: ofApp(credential, 0) }), // prettier-ignore
+      completed: event(
+        fleet,
+        (one) => one.event === 'row_written' && one.consumer_id === idOf(credential, 0),
+      ),
+    }),
+  },
+  patchingLost: {
+    family: 'distribute',
+    doing: 'writing to a consumer; the vendor never does it',
+    changing: true,
+    set: (fleet, credential, times) => ({
+      ...holding({ sim: fleet.outside.heroku, on: 'PATCH /apps/:app/config-vars', times, deed: 'hang_before', where: ofApp(credential, 0) }), // prettier-ignore
       completed: event(
         fleet,
         (one) => one.event === 'row_written' && one.consumer_id === idOf(credential, 0),

@@ -7,7 +7,10 @@ import { openFleet, type Fleet } from './fleet.ts';
 import { points, type Point, type PointName, type Trap } from './points.ts';
 import { rotate, type Rotation } from './rotation.ts';
 
-/** again: the killed process is started again after 2 s, as a process manager does · standby: another one of its family runs already. */
+/**
+ * again: the killed process is started again after 2 s, as a process manager does · standby: another one of its family was started
+ * before it dies. Not before it is caught, since then the other one could be.
+ */
 export type Successor = 'again' | 'standby';
 
 /**
@@ -30,6 +33,8 @@ export interface KillOptions {
 }
 
 const AGAIN_MS = 2_000;
+/** A standby is up after a second; on a busy machine it is still on its way when the held answer would come. */
+const CAUGHT_MS = 3_500;
 const COMPLETED_MS = 120_000;
 
 /** Kills whoever is caught at the point, as often as asked, and measures from the last kill. The rotation goes on. */
@@ -43,11 +48,12 @@ export async function killAt(
   for (let kill = 1; kill <= kills; kill += 1) {
     await Promise.race([trap.sprung(), rotation.done]);
     const [victim, standby] = [fleet.oldest(family), successor === 'standby'];
-    // Begun only now, so that it cannot have been the one that was caught.
-    if (standby) await fleet.start(family);
+    const coming = standby ? fleet.start(family) : null;
+    if (coming !== null) await Promise.race([coming, pause(CAUGHT_MS)]);
     killedAt = victim.signal('SIGKILL');
     fleet.note({ what: `SIGKILL ${kill}/${kills} of ${victim.name}, ${doing}`, at: killedAt, changing });
     await victim.gone;
+    await coming;
     if (standby) continue;
     await pause(AGAIN_MS);
     await fleet.start(family);

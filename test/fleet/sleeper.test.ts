@@ -16,10 +16,10 @@ test.concurrent.for(cases)(
       async ({ fleet, rotation, sprung }) => {
         await sprung();
         const sleeper = fleet.oldest(family);
-        await fleet.start(family);
         const at = sleeper.signal('SIGSTOP');
         fleet.note({ what: `SIGSTOP of ${sleeper.name}, ${doing}`, at, changing });
-        await pause(ASLEEP_MS);
+        // Not before: it could have been the one that was caught.
+        await Promise.all([fleet.start(family), pause(ASLEEP_MS)]);
         sleeper.signal('SIGCONT');
         await rotation.done;
         // What it was about to do it has done by now, or let be; everything is looked at after that.

@@ -12,6 +12,8 @@ import { trailOf, type Gate, type Rotation, type TrailEvent } from './rotation.t
 export interface Trap {
   /** Resolves each time that the work has come there (once more than at the call). */
   sprung(): Promise<void>;
+  /** Resolves when what was caught can change nothing any more: only then does the end of a rotation say something. */
+  readonly settled?: () => Promise<void>;
   /** Called before a gate is served, for what begins behind it. */
   readonly before?: Partial<Record<Gate, () => void>>;
   /** When the step that was caught was completed after `at` (wall clock, ms); null while it is not. */
@@ -98,15 +100,17 @@ export const points = {
     family: 'stage',
     doing: 'minting; the vendor does it 25 s later',
     changing: true,
-    set: (fleet, _, times) => ({
-      ...holding({
-        sim: fleet.outside.heroku,
-        on: 'POST /oauth/authorizations',
-        times,
-        deed: { applies_late_ms: 25_000 },
-      }),
-      completed: event(fleet, (one) => one.event === 'mint_succeeded'),
-    }),
+    set(fleet, _, times) {
+      const caught: SimRequest[] = [];
+      const where = (request: SimRequest) => caught.push(request) > 0;
+      const deed: Deed = { applies_late_ms: 25_000 };
+      const applied = () => (caught.every(({ outcome }) => outcome !== null) ? true : null);
+      return {
+        ...holding({ sim: fleet.outside.heroku, on: 'POST /oauth/authorizations', times, deed, where }),
+        settled: async () => void (await until(applied, 60_000)),
+        completed: event(fleet, (one) => one.event === 'mint_succeeded'),
+      };
+    },
   },
   revoking: {
     family: 'stage',

@@ -78,6 +78,8 @@ export async function measureRecovery(
   const trap: Trap = points[name].set(fleet, credential, kills);
   const rotation = await rotate(fleet, credential, { before: trap.before ?? {} });
   const recovery = await killAt(fleet, rotation, { name, trap, successor, kills });
+  await rotation.done;
+  await trap.settled?.();
   await endedWell(fleet, rotation);
   return { recovery, pace: await movedOn(fleet, rotation) };
 }

@@ -1,5 +1,5 @@
 // One scenario of the fleet's tests: a fleet, its rotations, what is done to it, and everything that must hold afterwards.
-import { endedWell, movedOn, type Pace } from './ends.ts';
+import { endedWell, movedOn, type EndOptions, type Pace } from './ends.ts';
 import { openFleet, type Fleet, type FleetOptions } from './fleet.ts';
 import { points, type PointName, type Trap } from './points.ts';
 import { report } from './recovery.ts';
@@ -18,11 +18,12 @@ export interface ScenarioOptions extends FleetOptions {
   readonly name: string;
   /** Where the first credential's work is caught, and how often. */
   readonly at?: { readonly point: PointName; readonly times: number };
+  readonly end?: EndOptions;
 }
 
 /** Rotates every credential of a fleet while `happens` does what the scenario is about, then asserts and prints. */
 export async function scenario(
-  { name, at, ...options }: ScenarioOptions,
+  { name, at, end = {}, ...options }: ScenarioOptions,
   happens: (scene: Scene) => Promise<void>,
 ): Promise<readonly Pace[]> {
   await using fleet = await openFleet(options);
@@ -42,8 +43,10 @@ export async function scenario(
   };
   await happens({ fleet, rotation, rotations, sprung });
   const paces: Pace[] = [];
+  await Promise.all(rotations.map(({ done }) => done));
+  await trap?.settled?.();
   for (const one of rotations) {
-    await endedWell(fleet, one);
+    await endedWell(fleet, one, end);
     const pace = await movedOn(fleet, one);
     report(rotations.length === 1 ? name : `${name}, ${one.credential.name}`, pace);
     paces.push(pace);

@@ -119,6 +119,8 @@ export async function underLease<T>(
 ): Promise<T> {
   const fence = context.fence;
   if (fence === null) throw new VelvetError('invariant_broken', 'a change without a fence');
+  // Whoever lost its task must not open one more lease: its successor would have to wait until that is over.
+  context.signal.throwIfAborted();
   const lease: Lease = await deps.claims.openLease(job, fence);
   try {
     const result = await change({ ...readCall(job, fence, context), lease });

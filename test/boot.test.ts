@@ -65,6 +65,7 @@ async function newInstallation(dir: string): Promise<Readonly<Record<string, str
     VELVET_FILE_VAULT_DIR: join(dir, 'vault'),
     VELVET_FILE_VAULT_KEY: randomBytes(32).toString('base64'),
     VELVET_FINGERPRINT_KEY: randomBytes(32).toString('base64'),
+    VELVET_AUDIT_SIGNING_KEY: randomBytes(32).toString('base64'),
     // Nothing listens there: no test of ours may reach the real one.
     HEROKU_API_URL: 'http://127.0.0.1:9',
   };

@@ -9,6 +9,8 @@ const keyMeanings = {
     "stage, distribute, healthcheck: opens the vault. Lost, and every value in it is lost; keep a copy apart from the vault's folder.",
   VELVET_FINGERPRINT_KEY:
     'stage, distribute, healthcheck: the same for all three, and never changed while a rotation is open.',
+  VELVET_AUDIT_SIGNING_KEY:
+    'stage alone: the seed of the Ed25519 key that seals the audit trail. Nobody who can write to Redis may have it.',
   VELVET_PROBE_KEY:
     'healthcheck, and consumers that answer a challenge only to those who send it. Leave it out where none does.',
 } as const;

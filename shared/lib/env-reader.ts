@@ -17,6 +17,8 @@ export interface EnvReader {
   secret(name: string): Secret | null;
   key(name: string): Buffer;
   port(name: string, fallback: number): number;
+  /** A whole number of days, 1 to 36,500. */
+  days(name: string, fallback: number): number;
   redis(name: string): RedisEnv;
   /** An address without a slash at its end. https; http where it is to a loopback address and `loopback` allows that. */
   baseUrl(name: string, options: { readonly loopback: boolean }): string | null;
@@ -70,6 +72,13 @@ export function envReader(source: EnvSource): EnvReader {
       const port = Number(text);
       if (!/^\d{1,5}$/.test(text) || port > 65_535) problem(`${name} must be a port number, 0 to 65535.`);
       return port;
+    },
+    days(name, fallback) {
+      const text = get(name) ?? String(fallback);
+      const days = Number(text);
+      if (!/^[1-9]\d{0,4}$/.test(text) || days > 36_500)
+        problem(`${name} must be a whole number of days, 1 to 36500.`);
+      return days;
     },
     redis(name) {
       const text = get(name);

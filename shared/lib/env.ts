@@ -62,6 +62,10 @@ export interface WebEnv extends CommonEnv, LinkEnv {
 
 export interface StageEnv extends CommonEnv, LinkEnv, AlarmEnv, ValueEnv {
   readonly heroku: HerokuEnv;
+  /** The seed of the Ed25519 key that seals are signed with: 32 bytes. */
+  readonly auditSigningKey: Buffer;
+  /** How long audit events are kept before they leave for the log. */
+  readonly auditDays: number;
 }
 
 export interface DistributeEnv extends CommonEnv, AlarmEnv, ValueEnv {
@@ -159,6 +163,9 @@ const families: { readonly [F in Family]: (reader: EnvReader) => EnvByFamily[F] 
     ...readAlarm(reader),
     ...readValues(reader),
     heroku: readHeroku(reader),
+    auditSigningKey: reader.key('VELVET_AUDIT_SIGNING_KEY'),
+    // The specification's default: a year, and the weeks in which somebody asks about it.
+    auditDays: reader.days('VELVET_AUDIT_DAYS', 400),
   }),
   distribute: (reader) => ({
     ...readCommon(reader),

@@ -8,15 +8,19 @@ import { problemsOf } from '../core/env-fixture.ts';
 let folder: string;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'velvet-installation-'));
-  for (const name of ['APP_ENV', 'REDIS_URL', 'VELVET_FILE_VAULT_KEY', 'VELVET_FINGERPRINT_KEY'])
-    vi.stubEnv(name, '');
+  for (const name of ['APP_ENV', 'REDIS_URL', ...keyNames]) vi.stubEnv(name, '');
 });
 afterEach(async () => {
   vi.unstubAllEnvs();
   await rm(folder, { recursive: true, force: true });
 });
 
-const keyNames = ['VELVET_FILE_VAULT_KEY', 'VELVET_FINGERPRINT_KEY', 'VELVET_PROBE_KEY'];
+const keyNames = [
+  'VELVET_FILE_VAULT_KEY',
+  'VELVET_FINGERPRINT_KEY',
+  'VELVET_AUDIT_SIGNING_KEY',
+  'VELVET_PROBE_KEY',
+];
 
 test('a first start makes what a development installation needs, once, readable by its owner alone', async () => {
   const first = demandInstallation(folder);

@@ -22,11 +22,12 @@ test('keys in a file are for its owner alone, and are all that a new installatio
   expect((await stat(file)).mode & 0o777).toBe(0o600);
   const keys = parseEnv(await readFile(file, 'utf8')) as Record<string, string>;
   expect(Object.keys(keys).toSorted()).toEqual([
+    'VELVET_AUDIT_SIGNING_KEY',
     'VELVET_FILE_VAULT_KEY',
     'VELVET_FINGERPRINT_KEY',
     'VELVET_PROBE_KEY',
   ]);
-  expect(new Set(Object.values(keys)).size).toBe(3);
+  expect(new Set(Object.values(keys)).size).toBe(4);
   expect(problemsOf('release', { ...APP, ...keys })).toEqual([]);
   for (const key of Object.values(keys)) expect(stderr).not.toContain(key);
 });

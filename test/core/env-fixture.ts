@@ -7,11 +7,13 @@ export type Source = Record<string, string | undefined>;
 
 export const vaultKey = randomBytes(32);
 export const fingerprintKey = randomBytes(32);
+export const auditSigningKey = randomBytes(32);
 export const common: Source = { APP_ENV: 'staging', REDIS_URL: 'redis://127.0.0.1:6379' };
 export const full: Source = {
   ...common,
   VELVET_FILE_VAULT_KEY: vaultKey.toString('base64'),
   VELVET_FINGERPRINT_KEY: fingerprintKey.toString('base64'),
+  VELVET_AUDIT_SIGNING_KEY: auditSigningKey.toString('base64'),
 };
 export const every: readonly Family[] = [
   'web',

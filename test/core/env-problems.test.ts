@@ -10,6 +10,7 @@ describe('problems', () => {
       problemsOf('stage', {
         VELVET_ALLOW_LOOPBACK: 'yes',
         HEROKU_API_URL: 'http://api.heroku.com',
+        VELVET_AUDIT_DAYS: '1.5',
         VELVET_VALT: 'file',
       }),
     );
@@ -22,6 +23,8 @@ describe('problems', () => {
       'VELVET_FILE_VAULT_KEY is not set: set it to 32 random bytes in base64; `npx velvet keygen` prints one.',
       'VELVET_FINGERPRINT_KEY is not set: set it to 32 random bytes in base64; `npx velvet keygen` prints one.',
       'HEROKU_API_URL must be an https address.',
+      'VELVET_AUDIT_SIGNING_KEY is not set: set it to 32 random bytes in base64; `npx velvet keygen` prints one.',
+      'VELVET_AUDIT_DAYS must be a whole number of days, 1 to 36500.',
     ]);
     for (const problem of error.problems) expect(error.message).toContain(problem);
   });
@@ -35,7 +38,7 @@ describe('problems', () => {
   test.for(every)('none shows a value: %s', (family) => {
     const bad = 'sk-value-that-must-not-show';
     const names = `APP_ENV REDIS_URL PORT VELVET_ALLOW_LOOPBACK VELVET_PUBLIC_URL VELVET_VAULT VELVET_VAULT_FOLDER VELVET_FILE_VAULT_KEY
-      HEROKU_API_URL HK_VELVET_BOOTSTRAP VELVET_FINGERPRINT_KEY VELVET_PROBE_KEY SL_BOT_NOTIFY SLACK_API_URL VELVET_URL VELVET_TOKEN VELVET_TYPO`;
+      HEROKU_API_URL HK_VELVET_BOOTSTRAP VELVET_FINGERPRINT_KEY VELVET_AUDIT_SIGNING_KEY VELVET_AUDIT_DAYS VELVET_PROBE_KEY SL_BOT_NOTIFY SLACK_API_URL VELVET_URL VELVET_TOKEN VELVET_TYPO`;
     const source = Object.fromEntries(names.split(/\s+/).map((name) => [name, ` ${bad}\n`]));
 
     const problems = problemsOf(family, source);
@@ -52,6 +55,9 @@ describe('problems', () => {
     ['VELVET_FINGERPRINT_KEY', randomBytes(31).toString('base64'), 'VELVET_FINGERPRINT_KEY must be 32 random bytes'],
     ['VELVET_FINGERPRINT_KEY', randomBytes(32).toString('hex'), 'VELVET_FINGERPRINT_KEY must be 32 random bytes'],
     ['VELVET_FINGERPRINT_KEY', ` ${randomBytes(32).toString('base64')}`, 'VELVET_FINGERPRINT_KEY must be 32 random bytes'],
+    ['VELVET_AUDIT_SIGNING_KEY', randomBytes(64).toString('base64'), 'VELVET_AUDIT_SIGNING_KEY must be 32 random bytes'],
+    ['VELVET_AUDIT_DAYS', '0', 'VELVET_AUDIT_DAYS must be a whole number of days'],
+    ['VELVET_AUDIT_DAYS', '36501', 'VELVET_AUDIT_DAYS must be a whole number of days'],
     ['HK_VELVET_BOOTSTRAP', 'pasted\n', 'HK_VELVET_BOOTSTRAP must be set without the white space around it.'],
     ['HEROKU_API_URL', 'https://user:pw@api.heroku.com', 'HEROKU_API_URL must be an address alone'],
     ['SLACK_API_URL', 'https://slack.com/api/?x=1', 'SLACK_API_URL must be an address alone'],
@@ -101,5 +107,6 @@ test('.env.example is an environment that stops at what only the installation ca
   expect(problemsOf('release', source).map((problem) => problem.split(' ')[0])).toEqual([
     'VELVET_FILE_VAULT_KEY',
     'VELVET_FINGERPRINT_KEY',
+    'VELVET_AUDIT_SIGNING_KEY',
   ]);
 });

@@ -3,7 +3,7 @@ import { describe, expect, expectTypeOf, test } from 'vitest';
 import { readEnv, requireParts } from '../../shared/lib/env.ts';
 import type { WebEnv } from '../../shared/lib/env.ts';
 import { Secret } from '../../shared/lib/secret.ts';
-import { common, every, fingerprintKey, full, problemsOf, vaultKey } from './env-fixture.ts';
+import { auditSigningKey, common, every, fingerprintKey, full, problemsOf, vaultKey } from './env-fixture.ts';
 
 describe('each family gets only what it needs', () => {
   test('web gets neither vault nor vendor credential, even where they are set', () => {
@@ -32,7 +32,7 @@ describe('each family gets only what it needs', () => {
       port: 8080,
     });
     expectTypeOf<
-      Extract<keyof WebEnv, 'vault' | 'fingerprintKey' | 'heroku' | 'slack' | 'probeKey'>
+      Extract<keyof WebEnv, 'vault' | 'fingerprintKey' | 'heroku' | 'slack' | 'probeKey' | 'auditSigningKey'>
     >().toBeNever();
   });
 
@@ -49,6 +49,9 @@ describe('each family gets only what it needs', () => {
 
     expect(env.vault).toEqual({ kind: 'file', dir: '.velvet/vault', key: vaultKey, folder: '/velvet' });
     expect(env.fingerprintKey).toEqual(fingerprintKey);
+    expect([env.auditSigningKey, env.auditDays]).toEqual([auditSigningKey, 400]);
+    expect(readEnv('stage', { ...full, VELVET_AUDIT_DAYS: '30' }).auditDays).toBe(30);
+    expect(readEnv('distribute', full)).not.toHaveProperty('auditSigningKey');
     expect(env.heroku.apiUrl).toBe('https://api.heroku.com');
     expect(env.heroku.bootstrap?.equals(new Secret('bootstrap-value'))).toBe(true);
     expect(env.slack).toMatchObject({

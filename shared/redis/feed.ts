@@ -7,6 +7,8 @@ import { guarded } from './refusals.ts';
 export interface Feed {
   /** Events with a number above `after`, oldest first, `limit` at most. */
   read(credential: string, env: string, after: number, limit: number): Promise<readonly NumberedEvent[]>;
+  /** Events with a number below `before`, newest first, `limit` at most. */
+  readBack(credential: string, env: string, before: number, limit: number): Promise<readonly NumberedEvent[]>;
   /** The numbers of the oldest event kept and of the last one; 0 where there is none. */
   bounds(credential: string, env: string): Promise<{ readonly oldest: number; readonly last: number }>;
   /** Calls back when the credential has new events, until the returned function is called. */
@@ -32,10 +34,14 @@ export function createFeed(redis: Redis, subscriber: Redis): Feed {
       const from = `(${Math.max(0, after)}-0`;
       const { events } = credentialKeys(credential, env);
       const entries = await guarded(redis.xrange(events, from, '+', 'COUNT', limit));
-      return entries.map(([id, fields]) => ({
-        seq: Number(id.split('-')[0]),
-        ...(JSON.parse(fields[1] ?? '{}') as AuditEvent),
-      }));
+      return entries.map(numbered);
+    },
+
+    async readBack(credential, env, before, limit) {
+      if (before <= 1) return [];
+      const { events } = credentialKeys(credential, env);
+      const entries = await guarded(redis.xrevrange(events, `(${before}-0`, '-', 'COUNT', limit));
+      return entries.map(numbered);
     },
 
     async bounds(credential, env) {
@@ -69,6 +75,10 @@ export function createFeed(redis: Redis, subscriber: Redis): Feed {
       return leave;
     },
   };
+}
+
+function numbered([id, fields]: [string, string[]]): NumberedEvent {
+  return { seq: Number(id.split('-')[0]), ...(JSON.parse(fields[1] ?? '{}') as AuditEvent) };
 }
 
 interface Followed {

@@ -24,6 +24,10 @@ export interface CredentialKeys {
   readonly events: string;
   /** The number of the last event. */
   readonly seq: string;
+  /** The seals over the events, oldest first: a list of signed texts. It outlives what it seals. */
+  readonly seals: string;
+  /** Which process moves the credential's anchor now; `leaseMs` at most. */
+  readonly anchoring: string;
   /** Ids of the last calls that belong to no job, so that a repeat of one does nothing. */
   readonly calls: string;
   /** The `run_id` of the Redis server under which the record was last held against the world. */
@@ -47,6 +51,8 @@ export function credentialKeys(credential: string, env: string): CredentialKeys 
     open: `${base}:open`,
     events: `${base}:events`,
     seq: `${base}:seq`,
+    seals: `${base}:seals`,
+    anchoring: `${base}:anchoring`,
     calls: `${base}:calls`,
     server: `${base}:server`,
     outbox: `${base}:outbox`,
@@ -55,6 +61,16 @@ export function credentialKeys(credential: string, env: string): CredentialKeys 
     idem: (hash) => `${base}:idem:${part(hash)}`,
     wake: `${base}:wake`,
   };
+}
+
+/** What matches the `wake` channel of every credential, and what such a channel's name says. */
+export const wakePattern = 'velvet:{*}:wake';
+export function credentialOfWake(
+  channel: string,
+): { readonly credential: string; readonly env: string } | null {
+  // The credential's name may have dots, an environment's has none.
+  const [, credential, env] = /^velvet:\{(.+)\.([^.}]+)\}:wake$/.exec(channel) ?? [];
+  return credential === undefined || env === undefined ? null : { credential, env };
 }
 
 const system = 'velvet:{system}';
@@ -67,6 +83,10 @@ export const systemKeys = {
   serviceTokens: `${system}:service-tokens`,
   /** Changes when Redis has lost data: resumes across it are answered with a reset. */
   epoch: `${system}:epoch`,
+  /** Which stage process does a duty that one alone should do; a minute at most. */
+  duty: (name: string) => `${system}:duty:${part(name)}`,
+  /** What a question was answered; gone when nobody can be waiting for it any more. */
+  answer: (id: string) => `${system}:answer:${part(id)}`,
   /** Alive while a process of the family beats. */
   beat: (family: string) => `${system}:beat:${part(family)}`,
   /** Credentials whose authority is missing or refused: name → reason. */

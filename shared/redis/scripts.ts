@@ -15,6 +15,10 @@ export const scriptTable = {
   kick:      { file: 'kick.lua',       keys: 2 },
   adopt:     { file: 'adopt.lua',      keys: 5 },
   record:    { file: 'record.lua',     keys: 3 },
+  seal:      { file: 'seal.lua',       keys: 3 },
+  retire:    { file: 'retire.lua',     keys: 4 },
+  hold:      { file: 'hold.lua',       keys: 1 },
+  openEpoch: { file: 'open-epoch.lua', keys: 1 },
 } as const satisfies Record<string, { file: string; keys: number }>;
 export type ScriptName = keyof typeof scriptTable;
 

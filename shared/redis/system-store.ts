@@ -4,6 +4,7 @@ import type { Redis } from 'ioredis';
 import { z } from 'zod';
 import { systemKeys } from './keys.ts';
 import { guarded } from './refusals.ts';
+import { runScript } from './scripts.ts';
 
 export const scopes = ['read', 'rotate', 'revoke', 'admin'] as const;
 export type Scope = (typeof scopes)[number];
@@ -49,6 +50,8 @@ export interface SystemStore {
   epoch(): Promise<string | null>;
   /** Gives the installation an epoch where it has none; the present one otherwise. */
   demandEpoch(): Promise<string>;
+  /** Opens a new epoch in place of `from`, and answers with the present one: another's, where somebody was first. */
+  openEpoch(from: string | null): Promise<string>;
 }
 
 export function createSystemStore(redis: Redis): SystemStore {
@@ -121,10 +124,22 @@ export function createSystemStore(redis: Redis): SystemStore {
     epoch: () => guarded(redis.get(systemKeys.epoch)),
 
     async demandEpoch() {
-      await guarded(redis.set(systemKeys.epoch, randomBytes(4).toString('hex'), 'NX'));
+      await guarded(redis.set(systemKeys.epoch, newEpoch(), 'NX'));
       return (await guarded(redis.get(systemKeys.epoch))) ?? '';
     },
+
+    async openEpoch(from) {
+      const [, epoch] = await runScript(redis, 'openEpoch', [systemKeys.epoch], {
+        from: from ?? '',
+        to: newEpoch(),
+      });
+      return String(epoch);
+    },
   };
+}
+
+function newEpoch(): string {
+  return randomBytes(4).toString('hex');
 }
 
 // 32 random bytes cannot be guessed offline, so a bare hash is enough here, as it is not for a credential's value.

@@ -1,4 +1,6 @@
 // One good call of each script, spelled out by hand: what the store would send, without the store.
+import { createHash } from 'node:crypto';
+import { systemKeys } from '../../shared/redis/keys.ts';
 import { runScript, type ScriptAnswer, type ScriptName } from '../../shared/redis/scripts.ts';
 import { emptyTally, type Tally } from '../../shared/rotation/rows.ts';
 import { eventOf, keys, rowInProgress, type StoreWorld } from './store-world.ts';
@@ -43,7 +45,14 @@ export const scriptKeys: Readonly<Record<ScriptName, readonly string[]>> = {
   kick: [keys.job('job-1'), keys.outbox],
   adopt: [keys.claim, keys.fence, keys.events, keys.seq, keys.calls],
   record: [keys.events, keys.seq, keys.calls],
+  seal: [keys.seals, keys.seq, keys.calls],
+  retire: [keys.seals, keys.events, keys.open, keys.calls],
+  hold: [keys.anchoring],
+  openEpoch: [systemKeys.epoch],
 };
+
+/** The SHA-1 by which a call names the seal that it read. */
+export const nameOfSeal = (seal: string) => createHash('sha1').update(seal).digest('hex');
 
 const said = (event: string) => [JSON.stringify(eventOf(event))];
 
@@ -100,6 +109,17 @@ export const goodArgs: Readonly<Record<ScriptName, Arg>> = {
     wake: keys.wake,
   },
   record: { commit_id: 'call-1', events: said('read_by_a_person'), wake: keys.wake },
+  seal: { commit_id: 'call-1', head: '', seal: 'seal-1', seq_from: '', seq_to: '' },
+  retire: {
+    commit_id: 'call-1',
+    first: nameOfSeal('seal-1'),
+    leave: 2,
+    stub: 'stub-2',
+    min_id: '2-0',
+    jobs: ['job-0'],
+  },
+  hold: { holder: 'one', ms: 60_000 },
+  openEpoch: { from: '', to: 'epoch1' },
 };
 
 /** Sends the good call of a script, different where the test says so. */

@@ -1,9 +1,10 @@
 // Every script on a real Redis: each answer it can give, and the law that a repeated call is answered the same and changes nothing.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { systemKeys } from '../../shared/redis/keys.ts';
 import { runScript, scriptTable, type ScriptName } from '../../shared/redis/scripts.ts';
 import { emptyTally } from '../../shared/rotation/rows.ts';
 import { startRedis, type RedisServer } from '../redis-server.ts';
-import { closingsByName, goodArgs, send } from './raw-calls.ts';
+import { closingsByName, goodArgs, nameOfSeal, send } from './raw-calls.ts';
 import { moveOn } from './others.ts';
 import { codeOf, eventOf, keys, storeWorld, type StoreWorld } from './store-world.ts';
 
@@ -29,6 +30,14 @@ const arrangements: Readonly<Record<ScriptName, (world: StoreWorld) => Promise<u
   kick: (world) => world.opened(),
   adopt: async () => undefined,
   record: async () => undefined,
+  seal: async () => undefined,
+  retire: async (world) => {
+    await world.redis.rpush(keys.seals, 'seal-1', 'seal-2', 'seal-3');
+    await send(world, 'record', { commit_id: 'earlier-1' });
+    await send(world, 'record', { commit_id: 'earlier-2' });
+  },
+  hold: async () => undefined,
+  openEpoch: async () => undefined,
 };
 
 async function arranged(name: ScriptName): Promise<StoreWorld> {
@@ -48,6 +57,10 @@ const firstAnswers: Readonly<Record<ScriptName, readonly unknown[]>> = {
   kick:      [0],
   adopt:     [0, '1-suffix01'],
   record:    [0],
+  seal:      [0],
+  retire:    [0],
+  hold:      [0],
+  openEpoch: [0, 'epoch1'],
 };
 
 describe('a call that is sent twice', () => {
@@ -170,6 +183,14 @@ const refusals: readonly Answer[] = [
   { script: 'adopt',     says: 'a job holds the credential', given: claimedBy('job-0'), answer: [-4, 'job-0'] },
   { script: 'adopt',     says: 'freed by another adoption', given: claimedBy('adopt.two'), sent: { step: 'free' }, answer: [-4, 'adopt.two'] },
   { script: 'adopt',     says: 'freed by nobody', sent: { step: 'free' }, answer: [-4, ''] },
+  { script: 'seal',      says: 'somebody else sealed', given: (world) => world.redis.rpush(keys.seals, 'other'), answer: [-2] },
+  { script: 'seal',      says: 'a head that is gone', sent: { head: nameOfSeal('lost') }, answer: [-2] },
+  { script: 'seal',      says: 'an event came before the numbers were moved on', given: (world) => send(world, 'record'), sent: { commit_id: 'call-2', seq_from: '0', seq_to: '9' }, answer: [-2] },
+  { script: 'retire',    says: 'somebody else retired', given: (world) => world.redis.lpop(keys.seals), answer: [-2] },
+  { script: 'retire',    says: 'nothing is sealed', given: (world) => world.redis.del(keys.seals), answer: [-2] },
+  { script: 'retire',    says: 'a job of theirs is open', given: (world) => world.redis.sadd(keys.open, 'job-0'), answer: [-4, 'job-0'] },
+  { script: 'hold',      says: 'held by another', given: (world) => send(world, 'hold', { holder: 'two' }), answer: [-4, 'two'] },
+  { script: 'openEpoch', says: 'somebody else opened one', given: (world) => world.redis.set(systemKeys.epoch, 'epoch9'), answer: [1, 'epoch9'] },
 ];
 
 describe('a refusal changes nothing', () => {

@@ -7,6 +7,7 @@ import { authenticate } from './auth.ts';
 import { problemAnswer, clipped } from './problem.ts';
 import { newRouter, type ApiDeps, type App } from './router.ts';
 import { adminRoutes } from './routes/admin.ts';
+import { auditRoutes } from './routes/audit.ts';
 import { documentRoutes } from './routes/documents.ts';
 import { healthRoutes } from './routes/health.ts';
 import { rotationRoutes } from './routes/rotations.ts';
@@ -39,12 +40,13 @@ export function buildApp(deps: ApiDeps): App {
   );
   app.route('/', healthRoutes(deps));
   app.route('/', documentRoutes(app));
-  for (const path of ['/tokens', '/tokens/*', '/flags/*', '/service-tokens', '/service-tokens/*'])
+  for (const path of ['/tokens', '/tokens/*', '/audit/*', '/flags/*', '/service-tokens', '/service-tokens/*'])
     app.use(path, authenticate(deps.system, deps.clock));
   app.route('/', tokenRoutes(deps));
   app.route('/', rotationRoutes(deps));
   app.route('/', stageRoutes(deps));
   app.route('/', streamRoutes(deps));
+  app.route('/', auditRoutes(deps));
   app.route('/', adminRoutes(deps));
   return app;
 }

@@ -8,6 +8,8 @@ import { createLog, logfields, type Log } from '../shared/lib/log.ts';
 import { loadManifest } from '../shared/manifest/load.ts';
 import { createRelay } from '../shared/queue/enqueue.ts';
 import { openQueues } from '../shared/queue/queues.ts';
+import { createAsker } from '../shared/queue/questions.ts';
+import { createAnswers } from '../shared/redis/answers.ts';
 import { connect, demandFit } from '../shared/redis/connection.ts';
 import { createFeed } from '../shared/redis/feed.ts';
 import { createJobStore } from '../shared/redis/job-store.ts';
@@ -41,8 +43,16 @@ async function main(): Promise<void> {
   const relay = createRelay(queues, store, (error, task) =>
     log.warn('task stays on the outbox', { task: task.effect, job_id: task.jobId, ...logfields(error) }),
   );
+  const asker = createAsker({
+    connection: redis,
+    answers: createAnswers(redis),
+    clock: systemClock,
+    times,
+    onError,
+  });
   const stopping = new AbortController();
   const app = buildApp({
+    asker,
     env: env.appEnv,
     allowVolatileRedis: env.allowVolatileRedis,
     manifest,
@@ -68,7 +78,7 @@ async function main(): Promise<void> {
     log.info('stopping', { signal });
     stopping.abort();
     await closed(server, log);
-    await Promise.all(Object.values(queues).map((queue) => queue.close()));
+    await Promise.all([asker, ...Object.values(queues)].map((queue) => queue.close()));
     redis.disconnect();
     subscriber.disconnect();
     log.info('stopped');

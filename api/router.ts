@@ -4,6 +4,7 @@ import type { Redis } from 'ioredis';
 import type { Clock } from '../shared/lib/clock.ts';
 import type { Log } from '../shared/lib/log.ts';
 import type { Manifest } from '../shared/manifest/schema.ts';
+import type { Asker } from '../shared/queue/questions.ts';
 import type { Feed } from '../shared/redis/feed.ts';
 import type { JobStore } from '../shared/redis/job-store.ts';
 import type { JobRef } from '../shared/rotation/effects.ts';
@@ -23,6 +24,8 @@ export interface LookAnswer {
 }
 
 export interface ApiDeps {
+  /** What web cannot know itself, it asks of the stage worker. */
+  readonly asker: Asker;
   readonly env: string;
   readonly allowVolatileRedis: boolean;
   readonly manifest: Manifest;

@@ -24,6 +24,11 @@ export interface Times {
   readonly beatMs: number;
   readonly beatTtlMs: number;
   readonly availabilityMs: number;
+  readonly sealMs: number;
+  readonly anchorMs: number;
+  readonly retireMs: number;
+  readonly answerMs: number;
+  readonly answerPollMs: number;
   readonly slackMs: number;
   readonly streamHeartbeatMs: number;
   readonly idempotencyKeepMs: number;
@@ -78,6 +83,16 @@ export const times: Times = {
   beatTtlMs: 30_000,
   /** The specification: a missing or refused authority is probed again each minute. */
   availabilityMs: 60_000,
+  /** The specification: sealed at most 1 s after an event; half of it is left for the sealing itself. */
+  sealMs: 500,
+  /** The vault learns a head about a second after it was made; Parameter Store takes three writes a second. */
+  anchorMs: 1_000,
+  /** What is older than VELVET_AUDIT_DAYS leaves once a day. */
+  retireMs: 86_400_000,
+  /** How long the API waits for a stage worker's answer: Heroku's router gives 30 s. */
+  answerMs: 20_000,
+  /** How often it looks for it: one GET each time, and a question is rare. */
+  answerPollMs: 50,
   /** Slack answers in well under a second; the alarm's lease of 6 s must hold one whole try. */
   slackMs: 5_000,
   /** Heroku's router cuts a stream after 55 s of silence. */

@@ -13,6 +13,8 @@ import { Secret } from '../shared/lib/secret.ts';
 import { parseManifest } from '../shared/manifest/load.ts';
 import { createRelay } from '../shared/queue/enqueue.ts';
 import { openQueues } from '../shared/queue/queues.ts';
+import { createAsker } from '../shared/queue/questions.ts';
+import { createAnswers } from '../shared/redis/answers.ts';
 import { createFeed, type Feed } from '../shared/redis/feed.ts';
 import { createJobStore, type JobStore } from '../shared/redis/job-store.ts';
 import {
@@ -57,6 +59,10 @@ export const quickTimes: Times = {
   beatMs: 200,
   beatTtlMs: 2_000,
   availabilityMs: 600_000,
+  sealMs: 30,
+  anchorMs: 50,
+  answerMs: 5_000,
+  answerPollMs: 10,
   streamHeartbeatMs: 100,
   drainMs: 1_000,
   closeMs: 500,
@@ -170,7 +176,7 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
   await writeFile(manifestPath, manifestOf(outside, options));
   const redis = new Redis(redisUrl, { maxRetriesPerRequest: null });
   await redis.flushdb();
-  const keys = { fingerprint: Buffer.alloc(32, 7), vault: Buffer.alloc(32, 9) };
+  const keys = { fingerprint: Buffer.alloc(32, 7), vault: Buffer.alloc(32, 9), audit: Buffer.alloc(32, 11) };
   const vaultDir = join(dir, 'vault');
   const vault = fileVault({ dir: vaultDir, key: keys.vault, folder: '/velvet', env: ENV });
   await vault.initialise();
@@ -186,7 +192,15 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
   const queues = openQueues(redis, () => undefined);
   const relay = createRelay(queues, store, () => undefined);
   const stopping = new AbortController();
+  const asker = createAsker({
+    connection: redis,
+    answers: createAnswers(redis),
+    clock: systemClock,
+    times,
+    onError: () => undefined,
+  });
   const deps: ApiDeps = {
+    asker,
     env: ENV,
     allowVolatileRedis: false,
     manifest: parseManifest(manifestOf(outside, options), manifestPath, { allowLoopback: true }),
@@ -322,7 +336,7 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
     async [Symbol.asyncDispose]() {
       stopping.abort();
       await Promise.all([...running.keys()].map(stop));
-      await Promise.all(Object.values(queues).map((queue) => queue.close()));
+      await Promise.all([asker, ...Object.values(queues)].map((queue) => queue.close()));
       redis.disconnect();
       subscriber.disconnect();
       await Promise.all([
@@ -406,7 +420,7 @@ function workerEnv({
   outside: Outside;
   manifestPath: string;
   vaultDir: string;
-  keys: { fingerprint: Buffer; vault: Buffer };
+  keys: { fingerprint: Buffer; vault: Buffer; audit: Buffer };
 }) {
   return {
     appEnv: ENV,
@@ -425,6 +439,8 @@ function workerEnv({
     },
     vault: { kind: 'file', dir: vaultDir, key: keys.vault, folder: '/velvet' },
     fingerprintKey: keys.fingerprint,
+    auditSigningKey: keys.audit,
+    auditDays: 400,
     heroku: { apiUrl: outside.heroku.url, bootstrap: new Secret(outside.bootstrap.token) },
   };
 }

@@ -13,6 +13,7 @@ import { logfields, type Log } from '../shared/lib/log.ts';
 import { loadManifest } from '../shared/manifest/load.ts';
 import { createRelay } from '../shared/queue/enqueue.ts';
 import { openQueues } from '../shared/queue/queues.ts';
+import { createAnswers } from '../shared/redis/answers.ts';
 import { createClaims } from '../shared/redis/claim.ts';
 import { createJobStore } from '../shared/redis/job-store.ts';
 import { createGround } from '../shared/redis/ground.ts';
@@ -20,6 +21,9 @@ import { createSystemStore, type WorkerFamily } from '../shared/redis/system-sto
 import type { QueueName } from '../shared/rotation/effects.ts';
 import type { Times } from '../shared/times.ts';
 import { createTransitions } from '../shared/transition.ts';
+import { answerQuestions } from './answer.ts';
+import { createAudit } from './audit/duties.ts';
+import { trailNames } from './audit/names.ts';
 import { notify } from './notify/notifier.ts';
 import { createSlack } from './notify/slack.ts';
 import { onSureGround, type GroundDeps } from './on-sure-ground.ts';
@@ -85,7 +89,7 @@ export function startFamily<F extends WorkerFamily>(
     transitions: createTransitions(store, relay, clock),
   };
   const door = createDoor({ fetch: around.fetch, clock, times });
-  const { handlers, duties, reconcile = null } = familyTable[family](env, { core, door, around });
+  const { handlers, duties, reconcile = null, beside = [] } = familyTable[family](env, { core, door, around });
   // A message is never wrong to send, and the alarm waits for nobody.
   const waiting = family !== 'notifier';
   const worker = startWorker({
@@ -102,10 +106,11 @@ export function startFamily<F extends WorkerFamily>(
     log,
   );
   return {
-    ready: worker.ready,
+    ready: Promise.all([worker.ready, ...beside.map((one) => one.ready)]),
     async stop() {
       // Together: a duty in the middle of a call to a vendor must not use up the time in which the tasks are to end.
       await Promise.all([stopDuties(), worker.stop()]);
+      await Promise.all(beside.map((one) => one.stop()));
       await Promise.all(Object.values(queues).map((queue) => queue.close()));
     },
   };
@@ -124,6 +129,8 @@ interface Work {
   readonly handlers: Handlers;
   readonly duties: readonly Duty[];
   readonly reconcile?: GroundDeps['reconcile'];
+  /** What runs beside tasks and duties, and ends after them. */
+  readonly beside?: readonly RunningFamily[];
 }
 type Family<E> = (env: E, parts: Parts) => Work;
 
@@ -147,6 +154,16 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
       allowLoopback: env.allowLoopback,
       velvetApp: env.velvetApp,
     });
+    const audit = createAudit({
+      ...around,
+      ...core,
+      system,
+      env: env.appEnv,
+      vault: deps.vault,
+      signingSeed: env.auditSigningKey,
+      keepDays: env.auditDays,
+      credentials: () => trailNames(core.store, manifest, env.appEnv),
+    });
     const duties = [
       { everyMs: core.times.sweepMs, does: () => sweep(core, around.log) },
       {
@@ -157,9 +174,23 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
           if (!stopping.aborted) await system.setUnavailable(reasons);
         },
       },
-      { everyMs: core.times.beatMs, does: () => system.demandEpoch() },
+      ...audit.duties,
     ];
-    return { handlers, duties, reconcile: (ref, context) => reconcile(deps, ref, context) };
+    const answering = answerQuestions({
+      ...around,
+      times: core.times,
+      connection: around.redis,
+      answers: createAnswers(around.redis),
+      handlers: {
+        verify_audit: async ({ credential }) => ({ trails: await audit.verify(credential) }),
+      },
+    });
+    return {
+      handlers,
+      duties,
+      beside: [answering, audit],
+      reconcile: (ref, context) => reconcile(deps, ref, context),
+    };
   },
 
   distribute(env: DistributeEnv, parts) {

@@ -92,10 +92,11 @@ export function startWorker({
     log.warn('task taken over from a process that went silent', { queue, task_id: id }),
   );
   worker.on('lockRenewalFailed', (ids) => ids.forEach((id) => worker.cancelJob(id, 'lock lost')));
-  return { ready: worker.waitUntilReady(), stop: () => stop(worker, times, log) };
+  return { ready: worker.waitUntilReady(), stop: () => stopWorker(worker, times, log) };
 }
 
-async function stop(worker: Worker, times: Times, log: Log): Promise<void> {
+/** Takes nothing new, waits for what runs, then aborts it, each for its time. */
+export async function stopWorker(worker: Worker, times: Times, log: Log): Promise<void> {
   await worker.pause(true);
   const closed = worker.close();
   if (await within(closed, times.drainMs)) return;

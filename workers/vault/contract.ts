@@ -27,11 +27,13 @@ export interface Vault {
   ref(slot: string): string;
 }
 
-/** The four kinds of slot of one credential; no other file builds a slot's name. */
+/** The kinds of slot of one credential; no other file builds a slot's name. */
 export const slots = {
   current: (credential: string) => credential,
   pending: (credential: string, fence: string) => `${credential}__PENDING_${fence}`,
   previous: (credential: string, jobId: string) => `${credential}__PREVIOUS_${jobId}`,
   handle: (credential: string) => `${credential}__AUTH_ID`,
+  /** The head of the credential's audit trail; no value, and it outlives the credential. */
+  auditAnchor: (credential: string) => `AUDIT_ANCHOR__${credential}`,
   pendingPrefix: (credential: string) => `${credential}__PENDING_`,
 } as const;

@@ -1,0 +1,138 @@
+// Looks whether Redis has lost events: each trail against what the vault and this process know of it. A trail that is shorter opens a new epoch, once.
+import { headOfAnchor, later } from '../../shared/audit/anchor.ts';
+import { emptyHead, type Loss } from '../../shared/audit/seal.ts';
+import { headAt, positionOf } from '../../shared/audit/sealer.ts';
+import { isoTime } from '../../shared/lib/clock.ts';
+import { isVelvetError } from '../../shared/lib/errors.ts';
+import { logfields } from '../../shared/lib/log.ts';
+import { systemOperator } from '../../shared/redis/events.ts';
+import type { CredentialRef } from '../../shared/redis/seal-store.ts';
+import type { Anchoring } from './anchoring.ts';
+import type { AuditDeps } from './deps.ts';
+import { learn, standing, type Watched } from './watch.ts';
+
+/** A credential that lost events. Whoever writes for it next must look at the vendor first. */
+export interface LostEvents extends CredentialRef {
+  readonly epoch: string;
+  readonly lost: Pick<Loss, 'from_seq' | 'to_seq'>;
+}
+
+export interface Epochs {
+  /**
+   * Compares every trail, and where one is shorter than what is known of it opens one new epoch for all of them and signs a
+   * note of the loss into each. Answers with those that this process noted. With the vault away it compares with what this
+   * process saw itself, and looks again once the vault is back. One stage process at a time; the others answer with none.
+   */
+  openEpochIfShorter(): Promise<readonly LostEvents[]>;
+}
+
+const DUTY = 'epoch';
+
+export function createEpochs(deps: AuditDeps, anchoring: Pick<Anchoring, 'read' | 'names'>): Epochs {
+  const { store, system, watch, times, holder, log } = deps;
+  /** Trails whose anchor was read by this process; the others are asked for until the vault has answered. */
+  const asked = new Set<string>();
+
+  async function askVault(trail: Watched): Promise<void> {
+    const anchor = await anchoring.read(trail.ref.credential);
+    asked.add(trail.ref.credential);
+    if (anchor === null) return;
+    trail.anchored = headOfAnchor(anchor);
+    trail.known = later(trail.known, trail.anchored);
+  }
+
+  /** Every trail that there is, with what the vault knows of those that it was not asked about yet. */
+  async function trails(): Promise<readonly Watched[]> {
+    const names = [...(await deps.credentials()), ...watch.all().map(({ ref }) => ref.credential)];
+    try {
+      if (asked.size === 0) names.push(...(await anchoring.names()));
+      const all = [...new Set(names)].map((name) => watch.of(name));
+      for (const trail of all) if (!asked.has(trail.ref.credential)) await askVault(trail);
+      return all;
+    } catch (error) {
+      if (!isVelvetError(error) || error.code !== 'vault_unavailable') throw error;
+      log.warn('audit anchors not compared', logfields(error));
+      return [...new Set(names)].map((name) => watch.of(name));
+    }
+  }
+
+  async function shorterOnes(all: readonly Watched[]): Promise<readonly Watched[]> {
+    const seen = all.map((trail) => trail.seen);
+    const positions = await store.positions(all.map(({ ref }) => ref));
+    const shorter: Watched[] = [];
+    for (const [n, trail] of all.entries()) {
+      const at = positions[n] ?? { first: null, last: null, seq: 0 };
+      if ((await standing(store, trail, at, seen[n] ?? 0)) === 'shorter') {
+        shorter.push(trail);
+        continue;
+      }
+      const head = headAt(at) ?? emptyHead;
+      learn(trail, head);
+      if (at.seq > head.toSeq) trail.dirty = true;
+    }
+    return shorter;
+  }
+
+  /** A seal may leave, or be appended by somebody else, between two reads: only what is seen again is a loss. */
+  async function confirmed(suspects: readonly Watched[]): Promise<readonly Watched[]> {
+    for (const trail of suspects) {
+      try {
+        await askVault(trail);
+      } catch (error) {
+        if (!isVelvetError(error) || error.code !== 'vault_unavailable') throw error;
+      }
+    }
+    return shorterOnes(suspects);
+  }
+
+  async function note(trail: Watched, epoch: string): Promise<LostEvents | null> {
+    const noted = await deps.sealer.noteLoss(trail.ref, trail.known ?? emptyHead, trail.seen, epoch);
+    const head = noted?.head ?? headAt(await positionOf(store, trail.ref));
+    if (head !== null) {
+      trail.known = head;
+      trail.seen = Math.max(trail.seen, head.toSeq);
+    }
+    trail.dirty = true;
+    if (noted === null) return null;
+    const { credential, env } = trail.ref;
+    const lost = { from_seq: noted.lost.from_seq, to_seq: noted.lost.to_seq };
+    log.error('audit events lost', { credential, epoch, ...lost });
+    await deps.claims.record(credential, env, {
+      at: isoTime(deps.clock.now()),
+      env,
+      job_id: null,
+      credential,
+      operator_id: systemOperator,
+      from_state: null,
+      to_state: null,
+      event: 'events_lost',
+      detail: { ...lost, epoch },
+    });
+    return { ...trail.ref, epoch, lost };
+  }
+
+  return {
+    async openEpochIfShorter() {
+      if (!(await store.hold(DUTY, holder, times.leaseMs))) return [];
+      try {
+        const before = await system.epoch();
+        const suspects = await shorterOnes(await trails());
+        const shorter = suspects.length === 0 ? [] : await confirmed(suspects);
+        if (shorter.length === 0) {
+          await system.demandEpoch();
+          return [];
+        }
+        // First the epoch: whoever follows is told before a number can come again.
+        const epoch = await system.openEpoch(before);
+        const noted: LostEvents[] = [];
+        for (const trail of shorter) {
+          const one = await note(trail, epoch);
+          if (one !== null) noted.push(one);
+        }
+        return noted;
+      } finally {
+        await store.hold(DUTY, holder, 0);
+      }
+    },
+  };
+}

@@ -12,7 +12,7 @@ export interface Entry {
 const number = z.int().nonnegative();
 const text = z.string();
 const lossSchema = z.strictObject({ at: text, epoch: text, from_seq: number, to_seq: number });
-/** Events that were sealed, or seen, and are gone: their numbers, and when that was noted. */
+/** Events that were sealed, or seen, and are gone: their numbers, and when that was noted. `from_seq` above `to_seq`: a seal alone was damaged. */
 export type Loss = z.infer<typeof lossSchema>;
 
 const common = {

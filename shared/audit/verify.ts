@@ -199,7 +199,8 @@ function shorterWords(head: Head, anchor: Anchor | null): string {
 
 function notedWords(losses: readonly Loss[]): string {
   const each = losses.map(
-    (loss) => `events ${loss.from_seq} to ${loss.to_seq}, noted and signed at ${loss.at}`,
+    ({ from_seq, to_seq, at }) =>
+      `${from_seq > to_seq ? 'a seal, and no event' : `events ${from_seq} to ${to_seq}`}, noted and signed at ${at}`,
   );
   return `Lost: ${each.join('; ')}. All else is as it was sealed.`;
 }

@@ -93,22 +93,23 @@ function* flips(bytes: Buffer, bits: readonly number[]) {
 /** Deletions, swaps and truncations, of events and of seals; with what stays renumbered, and as it was. */
 export function* structural(kept: Kept): Generator<Tampering> {
   const { events, seals } = kept;
+  const first = seqOf(events[0]?.[0] ?? '') ?? 1;
   for (const [at, [id]] of events.entries()) {
     const without = events.toSpliced(at, 1);
     yield { says: `event ${id} deleted`, kept: { ...kept, events: without } };
-    const closed = without.map(([, fields], n) => [`${n + 1}-0`, fields] as const);
+    const closed = without.map(([, fields], n) => [`${first + n}-0`, fields] as const);
     yield { says: `event ${id} deleted, the rest renumbered`, kept: { ...kept, events: closed } };
     yield {
       says: `event ${id} deleted, the rest renumbered, the number too`,
-      kept: { ...kept, events: closed, seq: String(closed.length) },
+      kept: { ...kept, events: closed, seq: String(first + closed.length - 1) },
     };
     yield { says: `events from ${id} on cut off`, kept: { ...kept, events: events.slice(0, at) } };
     yield {
       says: `events from ${id} on cut off, the number too`,
-      kept: { ...kept, events: events.slice(0, at), seq: String(at) },
+      kept: { ...kept, events: events.slice(0, at), seq: String(first + at - 1) },
     };
     yield { says: `events up to ${id} cut off`, kept: { ...kept, events: events.slice(at + 1) } };
-    const [before, twin] = [`${at}-1`, [`${at + 1}-1`, events[at]?.[1] ?? []] as const];
+    const [before, twin] = [`${first + at - 1}-1`, [`${first + at}-1`, events[at]?.[1] ?? []] as const];
     if (at > 0)
       yield {
         says: `an event ${before} put in`,

@@ -112,6 +112,7 @@ export interface World extends AsyncDisposable {
   readonly system: SystemStore;
   readonly feed: Feed;
   readonly vault: FileVault;
+  readonly vaultDir: string;
   readonly firstToken: string;
   readonly bootstrapToken: string;
   readonly operator: string;
@@ -313,6 +314,7 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
     system,
     feed,
     vault,
+    vaultDir,
     firstToken: outside.first.token,
     bootstrapToken: outside.bootstrap.token,
     operator,

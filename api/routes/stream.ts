@@ -99,16 +99,18 @@ async function follow(at: Following, start: Exclude<Start, { kind: 'over' }>): P
   const onStop = () => wake();
   ended.addEventListener('abort', onStop);
   try {
-    if (start.kind === 'reset')
-      await stream.writeSSE({
-        event: 'reset',
-        id: `${start.epoch}.${start.after}`,
-        data: JSON.stringify(await view(deps, (await deps.store.load(job)) ?? job, at.caller)),
-      });
-    let after = start.after;
+    if (start.kind === 'reset') await sendReset(at, start.epoch, start.after);
+    let { epoch, after } = start;
     while (!stream.aborted && !ended.aborted) {
       woken = false;
-      const sent = await sendPage(at, start.epoch, after);
+      // Redis lost data while somebody followed: the numbers that were sent may mean something else by now.
+      const present = (await deps.system.epoch()) ?? 'none';
+      if (present !== epoch) {
+        epoch = present;
+        after = (await deps.feed.bounds(job.credential, job.env)).last;
+        await sendReset(at, epoch, after);
+      }
+      const sent = await sendPage(at, epoch, after);
       after = sent.after;
       if (sent.done) return;
       if (sent.full || woken) continue;
@@ -123,6 +125,16 @@ async function follow(at: Following, start: Exclude<Start, { kind: 'over' }>): P
     ended.removeEventListener('abort', onStop);
     unfollow();
   }
+}
+
+/** The whole job, for whoever cannot go on from where they were. */
+async function sendReset(
+  { deps, job, caller, stream }: Following,
+  epoch: string,
+  after: number,
+): Promise<void> {
+  const whole = await view(deps, (await deps.store.load(job)) ?? job, caller);
+  await stream.writeSSE({ event: 'reset', id: `${epoch}.${after}`, data: JSON.stringify(whole) });
 }
 
 /** Sends what is there after a number. Done once the job is over and its last event was sent. */

@@ -231,6 +231,22 @@ describe('a resume that cannot be', () => {
     await resets(world, jobId, old);
   });
 
+  test('reset for whoever was following when data were lost, and then everything that is new', async () => {
+    await using world = await idle(noHeartbeat);
+    const jobId = await world.create();
+    for (let n = 0; n < 5; n++) await note(world, jobId, `noted ${n}`);
+    await using following = await stream(world, jobId);
+    for (let n = 0; n < 6; n++) await following.next();
+    const keys = credentialKeys(CREDENTIAL, ENV);
+    await world.redis.multi().del(keys.events).set(keys.seq, 2).exec();
+    await world.system.openEpoch(await world.system.epoch());
+    await note(world, jobId, 'with a number that was given before');
+    await world.redis.publish(keys.wake, '3');
+    expect(await following.next()).toMatchObject({ event: 'reset', id: `${await world.system.epoch()}.3` });
+    await world.stage(jobId, { action: 'verify' });
+    expect(await following.next()).toMatchObject({ id: `${await world.system.epoch()}.4` });
+  });
+
   test('after a reset the stream goes on, and can be resumed from the id of the reset', async () => {
     await using world = await idle(noHeartbeat);
     const jobId = await world.create();

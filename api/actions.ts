@@ -20,7 +20,7 @@ import {
 import { refusal, type Applied, type RowChange, type Speaker } from '../shared/transition.ts';
 import type { ApiDeps } from './router.ts';
 import { provenAgain, revoking } from './revoke-gate.ts';
-import type { StageBody } from './schemas.ts';
+import type { StageBody } from './stage-bodies.ts';
 import { carriedOut, operatorOf, stop } from './stopping.ts';
 
 export async function act(deps: ApiDeps, ref: JobRef, body: StageBody, by: Speaker): Promise<void> {

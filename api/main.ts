@@ -1,5 +1,4 @@
 // The web process: environment → manifest → Redis → listen. SIGTERM: stop accepting, end the streams, close. It has no vault and no vendor's token.
-import { VelvetError } from '../shared/lib/errors.ts';
 import { serve } from '@hono/node-server';
 import type { Server } from 'node:http';
 import { systemClock } from '../shared/lib/clock.ts';
@@ -17,6 +16,7 @@ import { createSystemStore } from '../shared/redis/system-store.ts';
 import { times } from '../shared/times.ts';
 import { createTransitions } from '../shared/transition.ts';
 import { buildApp } from './app.ts';
+import { lookThrough } from './router.ts';
 
 /** Router 2.0 keeps connections for 90 s and asks for more than that; Node's default of 5 s shows as random H13. */
 const KEEP_ALIVE_MS = 95_000;
@@ -61,7 +61,7 @@ async function main(): Promise<void> {
     system: createSystemStore(redis),
     feed: createFeed(redis, subscriber),
     transitions: createTransitions(store, relay, systemClock),
-    look: () => Promise.reject(new VelvetError('degraded', 'nobody to look')),
+    look: lookThrough(asker),
     clock: systemClock,
     times,
     log,

@@ -4,7 +4,7 @@ import type { Job } from '../shared/rotation/job.ts';
 import { provenByVelvet, tally, toBeProven, unproven, type Row } from '../shared/rotation/rows.ts';
 import type { Applied } from '../shared/transition.ts';
 import type { ApiDeps } from './router.ts';
-import type { StageBody } from './schemas.ts';
+import type { StageBody } from './stage-bodies.ts';
 
 type Proceeding = Extract<StageBody, { action: 'proceed_revoke' }>;
 

@@ -4,7 +4,7 @@ import type { Redis } from 'ioredis';
 import type { Clock } from '../shared/lib/clock.ts';
 import type { Log } from '../shared/lib/log.ts';
 import type { Manifest } from '../shared/manifest/schema.ts';
-import type { Asker } from '../shared/queue/questions.ts';
+import type { Answer, Asker } from '../shared/queue/questions.ts';
 import type { Feed } from '../shared/redis/feed.ts';
 import type { JobStore } from '../shared/redis/job-store.ts';
 import type { JobRef } from '../shared/rotation/effects.ts';
@@ -13,15 +13,6 @@ import type { Times } from '../shared/times.ts';
 import type { Transitions } from '../shared/transition.ts';
 import type { AppEnvironment } from './auth.ts';
 import { invalid } from './validation.ts';
-
-/** What a stage worker saw at a consumer's place. */
-export interface LookAnswer {
-  readonly holds: 'old' | 'new' | 'other' | 'unknown';
-  /** Whether this kind of place can be read back at all. */
-  readonly readable: boolean;
-  /** Why it could not be read back, where it could not. */
-  readonly problem: string | null;
-}
 
 export interface ApiDeps {
   /** What web cannot know itself, it asks of the stage worker. */
@@ -35,12 +26,18 @@ export interface ApiDeps {
   readonly feed: Feed;
   readonly transitions: Transitions;
   /** What a consumer's place holds now, as the stage worker sees it. Throws `degraded` where none answers. */
-  readonly look: (ref: JobRef, consumerId: string) => Promise<LookAnswer>;
+  readonly look: (ref: JobRef, consumerId: string) => Promise<Answer<'look'>>;
   readonly clock: Clock;
   readonly times: Times;
   readonly log: Log;
   /** Aborted when the process must let go: streams end then. */
   readonly stopping: AbortSignal;
+}
+
+/** The one who looks for the API. */
+export function lookThrough(asker: Asker): ApiDeps['look'] {
+  return ({ credential, env, jobId }, consumerId) =>
+    asker.ask('look', { credential, env, job_id: jobId, consumer_id: consumerId });
 }
 
 export type App = OpenAPIHono<AppEnvironment>;

@@ -8,7 +8,7 @@ import { openResiduals, resolved, type Residual } from '../shared/rotation/resid
 import type { Row } from '../shared/rotation/rows.ts';
 import { refusal, type Applied, type Speaker } from '../shared/transition.ts';
 import type { ApiDeps } from './router.ts';
-import type { StageBody } from './schemas.ts';
+import type { StageBody } from './stage-bodies.ts';
 
 type Stopping = Extract<StageBody, { action: 'abort' | 'restore' | 'mark_revoked' | 'resolve_residual' }>;
 type Resolving = Extract<StageBody, { action: 'resolve_residual' }>;

@@ -1,11 +1,10 @@
 // A whole Velvet in one process: real Redis, the real families and API, simulators outside, times of its own. One fresh world per test.
-import { VelvetError } from '../shared/lib/errors.ts';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { buildApp } from '../api/app.ts';
-import type { ApiDeps, App } from '../api/router.ts';
+import { lookThrough, type ApiDeps, type App } from '../api/router.ts';
 import { systemClock } from '../shared/lib/clock.ts';
 import { createLog } from '../shared/lib/log.ts';
 import { leaseFrom } from '../shared/lib/lease.ts';
@@ -210,7 +209,7 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
     system,
     feed,
     transitions: createTransitions(store, relay, systemClock),
-    look: () => Promise.reject(new VelvetError('degraded', 'nobody to look')),
+    look: lookThrough(asker),
     clock: systemClock,
     times,
     log: logOf('web'),

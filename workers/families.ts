@@ -32,6 +32,7 @@ import { unavailable } from './stages/availability.ts';
 import { cleanup } from './stages/cleanup.ts';
 import type { CoreDeps, StageDeps, ValueDeps } from './stages/deps.ts';
 import { openRows, startPhase } from './stages/fan-out.ts';
+import { answerLook } from './stages/look.ts';
 import { mint } from './stages/mint.ts';
 import { probe } from './stages/probe.ts';
 import { push } from './stages/push.ts';
@@ -89,7 +90,12 @@ export function startFamily<F extends WorkerFamily>(
     transitions: createTransitions(store, relay, clock),
   };
   const door = createDoor({ fetch: around.fetch, clock, times });
-  const { handlers, duties, reconcile = null, beside = [] } = familyTable[family](env, { core, door, around });
+  const {
+    handlers,
+    duties,
+    reconcile = null,
+    beside = [],
+  } = familyTable[family](env, { core, door, around });
   // A message is never wrong to send, and the alarm waits for nobody.
   const waiting = family !== 'notifier';
   const worker = startWorker({
@@ -183,6 +189,7 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
       answers: createAnswers(around.redis),
       handlers: {
         verify_audit: async ({ credential }) => ({ trails: await audit.verify(credential) }),
+        look: (asked, signal) => answerLook(deps, asked, signal),
       },
     });
     return {

@@ -8,7 +8,8 @@ import { actorOf, demand } from '../auth.ts';
 import { demandFlag, demandJob, view } from '../rotation-lookup.ts';
 import { allowedActions } from '../rotation-view.ts';
 import { newRouter, type ApiDeps, type App } from '../router.ts';
-import { jobAnswer, jobParam, jsonBody, laterActions, refused, stageBody } from '../schemas.ts';
+import { jobAnswer, jobParam, jsonBody, refused } from '../schemas.ts';
+import { laterActions, stageBody } from '../stage-bodies.ts';
 
 export function stageRoutes(deps: ApiDeps): App {
   const app = newRouter();

@@ -32,6 +32,26 @@ export const questions = {
     payload: z.strictObject({ credential: z.string().nullable() }),
     answer: z.strictObject({ trails: z.array(trailSchema).readonly() }),
   },
+  /** What one consumer's place holds now, compared with the job's values. */
+  look: {
+    payload: z.strictObject({
+      credential: z.string(),
+      env: z.string(),
+      job_id: z.string(),
+      consumer_id: z.string(),
+    }),
+    answer: z.strictObject({
+      holds: z.enum(['old', 'new', 'other', 'unknown']),
+      /** Whether everything there runs on what it holds; `unknown` where that cannot be told. */
+      effect: z.enum(['running', 'not_yet', 'failed', 'unknown']),
+      /** Whether this kind of place can be read back at all. */
+      readable: z.boolean(),
+      /** What was seen of its processes, in words without any value. */
+      detail: z.string(),
+      /** Why it could not be read back, where it could not. */
+      problem: z.string().nullable(),
+    }),
+  },
 } as const;
 
 export type QuestionName = keyof typeof questions;

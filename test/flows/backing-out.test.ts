@@ -155,3 +155,46 @@ describe('abort', () => {
     expect(job.allowed_actions).toContain('mark_revoked');
   });
 });
+
+describe('a residual that a person resolves', () => {
+  const stale = (who: string) => ({ action: 'resolve_residual', kind: 'stale_consumer', who }) as const;
+
+  test('is read back first, refused while the consumer holds the new value, and the last one ends the cleanup', async () => {
+    await using world = await buildWorld(redis.url, { apps });
+    const jobId = await partial(world);
+    await world.stage(jobId, { action: 'abort' });
+    const job = await settled(world, jobId, 'needs_person');
+    const names = ['heroku-config-a-prod', 'heroku-config-b-prod'];
+    expect(open(job)).toEqual(names.map((name) => `stale_consumer ${name}`));
+
+    const refused = await world.stage(jobId, stale(String(names[0])));
+    expect([refused.status, refused.body.code]).toEqual([409, 'still_on_new']);
+    const unknown = await world.stage(jobId, stale('heroku-config-c-prod'));
+    expect([unknown.status, unknown.body.code]).toEqual([404, 'not_found']);
+    expect(unknown.body.detail).toContain(String(names[1]));
+
+    for (const [index, name] of names.entries()) {
+      world.apps[index]?.patchConfig({ HEROKU_API_KEY: world.firstToken });
+      await until(() => (token(world, index) === world.firstToken ? true : null));
+      const answer = await world.stage(jobId, {
+        ...stale(name),
+        ticket_id: 'ROT-7',
+        note: 'put back by hand',
+      });
+      expect(answer.status).toBe(202);
+      await settled(world, jobId, index === 0 ? 'needs_person' : 'done');
+    }
+    await asBefore(world, jobId);
+  });
+
+  test('is not taken by word where nobody can look: 503, and nothing is changed', async () => {
+    await using world = await buildWorld(redis.url, { apps, times: { answerMs: 200 } });
+    const jobId = await partial(world);
+    await world.stage(jobId, { action: 'abort' });
+    await settled(world, jobId, 'needs_person');
+    await world.stop('stage');
+    const refused = await world.stage(jobId, stale('heroku-config-a-prod'));
+    expect([refused.status, refused.body.code]).toEqual([503, 'degraded']);
+    expect((await world.job(jobId)).cleanup).toBe('needs_person');
+  });
+});

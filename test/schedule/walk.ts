@@ -1,5 +1,5 @@
 // How an operator moves a world: yes at every gate, and once more where something failed.
-import type { StageBody } from '../../api/schemas.ts';
+import type { StageBody } from '../../api/stage-bodies.ts';
 import type { Status } from '../../shared/rotation/statuses.ts';
 import { standing, toRest, type Director } from './run.ts';
 import type { ScheduleWorld } from './world.ts';

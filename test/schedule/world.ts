@@ -2,7 +2,7 @@
 import type { Redis } from 'ioredis';
 import { act } from '../../api/actions.ts';
 import type { ApiDeps } from '../../api/router.ts';
-import type { StageBody } from '../../api/schemas.ts';
+import type { StageBody } from '../../api/stage-bodies.ts';
 import { isoTime } from '../../shared/lib/clock.ts';
 import { createJobStore, type JobStore } from '../../shared/redis/job-store.ts';
 import type { JobRef } from '../../shared/rotation/effects.ts';

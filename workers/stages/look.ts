@@ -1,6 +1,7 @@
 // Reading consumers' places back outside the proof of a rotation: before a cleanup decides, after a restore, when a person asks. Changes nothing there.
-import { isVelvetError, type VelvetError } from '../../shared/lib/errors.ts';
+import { VelvetError, isVelvetError } from '../../shared/lib/errors.ts';
 import type { Fence } from '../../shared/lib/lease.ts';
+import type { Answer, Question } from '../../shared/queue/questions.ts';
 import type { Job } from '../../shared/rotation/job.ts';
 import type { Row } from '../../shared/rotation/rows.ts';
 import type { TaskContext } from '../run.ts';
@@ -61,4 +62,25 @@ export async function inParallel<T, R>(items: readonly T[], does: (item: T) => P
   };
   await Promise.all(Array.from({ length: Math.min(AT_ONCE, items.length) }, lane));
   return results;
+}
+
+/** For the API, which has no vendor: the same look at one consumer of one job. */
+export async function answerLook(
+  deps: StageDeps,
+  asked: Question<'look'>,
+  signal: AbortSignal,
+): Promise<Answer<'look'>> {
+  const ref = { credential: asked.credential, env: asked.env, jobId: asked.job_id };
+  const [job, row] = await Promise.all([deps.store.load(ref), deps.store.row(ref, asked.consumer_id)]);
+  if (job === null || row === null) throw new VelvetError('not_found', 'no such row to look at');
+  const at = { job, fence: '0-look', context: { signal } };
+  const [look] = await lookAt(deps, at, [row], deps.values.known(job));
+  const { readBack } = deps.registry.destination(targetOf(row).update_method).capabilities;
+  return {
+    holds: look?.holds ?? 'unknown',
+    effect: look?.effect ?? 'unknown',
+    readable: readBack === 'value',
+    detail: look?.detail ?? '',
+    problem: look?.error?.detail ?? null,
+  };
 }

@@ -6,12 +6,16 @@ import { connect, demandFit } from '../shared/redis/connection.ts';
 import { workerFamilies, type WorkerFamily } from '../shared/redis/system-store.ts';
 import { times } from '../shared/times.ts';
 import { startFamily } from './families.ts';
+import { noOtherFetch } from './vendors/http.ts';
 
 const asked = process.argv[2] ?? '';
 const families = asked === 'all' ? workerFamilies : workerFamilies.filter((family) => family === asked);
 
 /** With Redis away letting go never ends by itself, and SIGKILL comes 30 s after SIGTERM. */
 const GRACE_MS = 1_000;
+
+const fetchForTheDoor = globalThis.fetch;
+globalThis.fetch = noOtherFetch;
 
 async function main(): Promise<void> {
   if (families.length === 0) throw new Error(`say which family: ${workerFamilies.join(', ')} or all`);
@@ -51,7 +55,7 @@ async function main(): Promise<void> {
   function start(family: WorkerFamily, env: (typeof envs)[number][1]) {
     return startFamily(family, env as never, {
       redis,
-      fetch: globalThis.fetch,
+      fetch: fetchForTheDoor,
       clock: systemClock,
       times,
       log: createLog({ env: env.appEnv, family }),

@@ -6,7 +6,7 @@ import { systemClock } from '../../shared/lib/clock.ts';
 import type { ErrorCode } from '../../shared/lib/errors.ts';
 import { leaseFrom } from '../../shared/lib/lease.ts';
 import { Secret } from '../../shared/lib/secret.ts';
-import { createDoor } from '../../workers/vendors/http.ts';
+import { createDoor, noOtherFetch } from '../../workers/vendors/http.ts';
 import type { VendorRequest } from '../../workers/vendors/http-request.ts';
 import { assertHoldsNone, callOf, leaseOf, thrownBy, within } from '../contract/expectations.ts';
 import type { Deed } from '../sim/faults.ts';
@@ -271,6 +271,18 @@ describe('for an SDK', () => {
     );
     assertHoldsNone(error, [secret.reveal()]);
   });
+});
+
+test('what stands in for the global fetch sends nothing', async () => {
+  await using sim = await startSim({
+    routes: { 'GET /thing': () => ({ status: 200 }) },
+    authorize: admitAll,
+    notFound: { status: 404 },
+    badBody: { status: 400 },
+    rateLimited: () => ({ status: 429 }),
+  });
+  expect(await codeOf(noOtherFetch(`${sim.url}/thing`))).toBe('invariant_broken');
+  expect(sim.requests).toEqual([]);
 });
 
 async function closedPort(): Promise<AddressInfo> {

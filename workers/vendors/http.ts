@@ -61,6 +61,12 @@ export function createDoor(deps: DoorDeps): Door {
   };
 }
 
+/** Stands in for `globalThis.fetch` in a worker: a library that was not given the door finds no way around it. */
+export const noOtherFetch: typeof fetch = () =>
+  Promise.reject(
+    new VelvetError('invariant_broken', 'a request outside the door: give this library door.fetchFor(call)'),
+  );
+
 async function send(deps: DoorDeps, call: VendorCall, request: VendorRequest): Promise<VendorResponse> {
   const asHint = request.accept === 'any';
   const { name, headers, body } = onTheWire(request);

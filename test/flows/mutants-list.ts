@@ -113,9 +113,16 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a write is not recorded before it is sent',
     file: 'workers/stages/push.ts',
+    find: '    touched: true,',
+    replace: '    touched: before.touched,',
+    killedBy: { stage: 'push', fault: 'lose it and hear no more' },
+  },
+  {
+    name: 'the lease of a write is not recorded before it is sent',
+    file: 'workers/stages/push.ts',
     find: 'started: { fence, until },',
     replace: 'started: null,',
-    killedBy: { stage: 'push', fault: 'lose it and hear no more' },
+    killedBy: { stage: 'push', fault: 'apply late and abort' },
   },
   {
     name: 'a task is taken off the outbox before it is on the queue',

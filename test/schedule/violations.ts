@@ -2,7 +2,7 @@
 import { taskId } from '../../shared/rotation/effects.ts';
 import { isOver, kindOf, type Job } from '../../shared/rotation/job.ts';
 import { openResiduals } from '../../shared/rotation/residuals.ts';
-import { tally, type Row } from '../../shared/rotation/rows.ts';
+import { mayHoldNew, tally, type Row } from '../../shared/rotation/rows.ts';
 import { Secret } from '../../shared/lib/secret.ts';
 import { slots } from '../../workers/vault/contract.ts';
 import type { HerokuApp } from '../sim/heroku-apps.ts';
@@ -148,8 +148,7 @@ function consumers({ world, job, rows, held, named }: Sight): readonly string[] 
       named.has(app.name) || openResiduals(job.residuals).some((one) => one.kind === 'old_token_live');
     if (job.status === 'aborted' && !job.promoted && written !== first.token && !said)
       found.push(`4 consumers: no residual says that ${app.name} holds the new value`);
-    const mayHold =
-      row !== undefined && (row.started !== null || row.receipt !== null || row.holds === 'new');
+    const mayHold = row !== undefined && mayHoldNew(row);
     if (written !== first.token && !mayHold)
       found.push(`4 consumers: nothing says that ${app.name} may hold the new value`);
     return [...found, ...notKept(app, held)];

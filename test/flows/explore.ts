@@ -108,7 +108,7 @@ export async function explore(
       const told = await one(fault);
       if (fault.kind === 'sleep') others = told?.others ?? 0;
     }
-    if (!'switch'.startsWith(only)) continue;
+    if (stage.switches === false || !'switch'.startsWith(only)) continue;
     for (let back = 0; back < others; back++) await one({ kind: 'switch', at: effect.index, back });
   }
   return { schedules, failures };

@@ -2,4 +2,4 @@
 import { exploring } from './schedule-tests.ts';
 import { stageCases } from './stage-cases.ts';
 
-exploring(stageCases.filter(({ half }) => half === 'to the written value'));
+exploring(stageCases.filter(({ part }) => part === 'to the written value'));

@@ -8,7 +8,8 @@ import type { ScheduleWorld } from '../schedule/world.ts';
 
 export interface StageCase {
   readonly name: string;
-  readonly half: 'to the written value' | 'to the end';
+  /** Which file runs it; three of them share two workers well. */
+  readonly part: 'to the written value' | 'to the end' | 'back';
   readonly subject: Subject;
   /** Undisturbed, up to the moment before. */
   readonly arrange: (world: ScheduleWorld) => Promise<void>;
@@ -16,6 +17,8 @@ export interface StageCase {
   readonly begin: (world: ScheduleWorld) => void;
   /** Where the job must stand in the end, after everything that went wrong was tried again. */
   readonly end?: readonly Status[];
+  /** False where the same step of a smaller world is switched at every pair of effects already. */
+  readonly switches?: false;
   /** Whether an operator is the subject, and is to be told what became of the request. */
   readonly asks?: true;
   readonly apps?: readonly AppSpec[];
@@ -87,7 +90,7 @@ const retry = (world: ScheduleWorld) => void world.operate({ action: 'retry' });
 const markRevoked = (world: ScheduleWorld) => void world.operate({ action: 'mark_revoked' });
 
 // oxfmt-ignore
-const written: readonly Omit<StageCase, 'half'>[] = [
+const written: readonly Omit<StageCase, 'part'>[] = [
   { name: 'verify',                   subject: { what: 'enqueue_verify' },              arrange: before('init'),      begin: verify },
   { name: 'mint',                     subject: { what: 'enqueue_mint' },                arrange: before('verified'),  begin: mint,   apps: [proves] },
   { name: 'mint again',               subject: { what: 'enqueue_mint', nth: 1 },        arrange: mintFails,           begin: retry,  apps: [proves] },
@@ -99,7 +102,7 @@ const written: readonly Omit<StageCase, 'half'>[] = [
 ];
 
 // oxfmt-ignore
-const ended: readonly Omit<StageCase, 'half'>[] = [
+const ended: readonly Omit<StageCase, 'part'>[] = [
   { name: 'fan-out to prove',         subject: { what: 'enqueue_validate' },            arrange: before('verified'),  begin: mint,   apps: [proves] },
   { name: 'open to prove',            subject: { what: 'open_rows', nth: 1 },           arrange: before('verified'),  begin: mint,   apps: [proves] },
   { name: 'probe',                    subject: { what: 'probe_row', nth: 1 },           arrange: before('verified'),  begin: mint,   apps: [proves] },
@@ -111,23 +114,28 @@ const ended: readonly Omit<StageCase, 'half'>[] = [
   { name: 'revoke',                   subject: { what: 'enqueue_revoke' },              arrange: before('validated'), begin: revoke, apps: [proves] },
   { name: 'revoke again',             subject: { what: 'enqueue_revoke', nth: 1 },      arrange: revokeFails,         begin: retry,  apps: [proves] },
   { name: 'mark_revoked',             subject: { what: 'enqueue_revoke_check', nth: 1 }, arrange: revokedByHand,       begin: markRevoked, apps: [proves] },
+  { name: 'verify is asked for',      subject: { what: 'verify' },                      arrange: before('init'),      begin: verify, asks: true },
+  { name: 'mint is asked for',        subject: { what: 'proceed_mint' },                arrange: before('verified'),  begin: mint,   asks: true, apps: [proves] },
+  { name: 'revoke is asked for',      subject: { what: 'proceed_revoke' },              arrange: before('validated'), begin: revoke, asks: true, apps: [proves] },
+];
+
+// oxfmt-ignore
+const back: readonly Omit<StageCase, 'part'>[] = [
   { name: 'cleanup of verified',      subject: { what: 'enqueue_cleanup' },             arrange: before('verified'),  begin: abort,  end: ['aborted'] },
   { name: 'cleanup of a failed mint', subject: { what: 'enqueue_cleanup', nth: 1 },     arrange: mintFails,           begin: abort,  end: ['aborted'] },
-  { name: 'cleanup of one of two',    subject: { what: 'enqueue_cleanup', nth: 1 },     arrange: oneOfTwoWritten,     begin: abort,  end: ['aborted'] },
+  { name: 'cleanup of one of two',    subject: { what: 'enqueue_cleanup', nth: 1 },     arrange: oneOfTwoWritten,     begin: abort,  switches: false, end: ['aborted'] },
   { name: 'cleanup of validated',     subject: { what: 'enqueue_cleanup' },             arrange: before('validated'), begin: abort,  end: ['aborted'] },
-  { name: 'abort that restores',      subject: { what: 'enqueue_cleanup', nth: 1 },     arrange: oneOfTwoWritten,     begin: abortAndRestore, end: ['aborted'] },
-  { name: 'restore of one of two',    subject: { what: 'enqueue_cleanup' },             arrange: abortedAfter(oneOfTwoWritten), begin: restore, end: ['aborted'] },
+  { name: 'abort that restores',      subject: { what: 'enqueue_cleanup', nth: 1 },     arrange: oneOfTwoWritten,     begin: abortAndRestore, switches: false, end: ['aborted'] },
+  { name: 'restore of one of two',    subject: { what: 'enqueue_cleanup' },             arrange: abortedAfter(oneOfTwoWritten), begin: restore, switches: false, end: ['aborted'] },
   { name: 'restore of validated',     subject: { what: 'enqueue_cleanup' },             arrange: abortedAfter(before('validated')), begin: restore, end: ['aborted'], apps: [proves] },
   { name: 'restore takes effect',     subject: { what: 'enqueue_cleanup', nth: 1 },     arrange: abortedAfter(before('validated')), begin: restore, end: ['aborted'], apps: [proves] },
   { name: 'restore ends',             subject: { what: 'enqueue_cleanup', nth: 2 },     arrange: abortedAfter(before('validated')), begin: restore, end: ['aborted'], apps: [proves] },
   { name: 'mark_revoked after an abort', subject: { what: 'enqueue_cleanup' },          arrange: abortedAndRevokedByHand, begin: markRevoked, end: ['aborted'], apps: [proves] },
-  { name: 'verify is asked for',      subject: { what: 'verify' },                      arrange: before('init'),      begin: verify, asks: true },
-  { name: 'mint is asked for',        subject: { what: 'proceed_mint' },                arrange: before('verified'),  begin: mint,   asks: true, apps: [proves] },
-  { name: 'revoke is asked for',      subject: { what: 'proceed_revoke' },              arrange: before('validated'), begin: revoke, asks: true, apps: [proves] },
   { name: 'abort is asked for',       subject: { what: 'abort' },                       arrange: before('verified'),  begin: abort,  asks: true, end: ['aborted', 'done'] },
 ];
 
 export const stageCases: readonly StageCase[] = [
-  ...written.map((one) => ({ ...one, half: 'to the written value' as const })),
-  ...ended.map((one) => ({ ...one, half: 'to the end' as const })),
+  ...written.map((one) => ({ ...one, part: 'to the written value' as const })),
+  ...ended.map((one) => ({ ...one, part: 'to the end' as const })),
+  ...back.map((one) => ({ ...one, part: 'back' as const })),
 ];

@@ -174,13 +174,6 @@ export const mutants: readonly Mutant[] = [
     killedBy: { stage: 'push', fault: 'apply late and abort' },
   },
   {
-    name: 'a restore asks for the previous value although everybody is back',
-    file: 'workers/stages/restore.ts',
-    find: 'if (concerned.length === 0) return { waiting: false, failed: new Map() };',
-    replace: '',
-    killedBy: { stage: 'restore ends', fault: 'die after' },
-  },
-  {
     name: 'an attempt goes by what it read before it had its fence',
     file: 'workers/stages/deps.ts',
     find: "    const job = await presentJob(deps, task);\n    if (job === null) return 'done';\n    return (await does",

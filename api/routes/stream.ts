@@ -105,9 +105,9 @@ async function follow(at: Following, start: Exclude<Start, { kind: 'over' }>): P
       woken = false;
       // Redis lost data while somebody followed: the numbers that were sent may mean something else by now.
       const present = (await deps.system.epoch()) ?? 'none';
-      if (present !== epoch) {
-        epoch = present;
-        after = (await deps.feed.bounds(job.credential, job.env)).last;
+      const { last } = await deps.feed.bounds(job.credential, job.env);
+      if (present !== epoch || last < after) {
+        [epoch, after] = [present, last];
         await sendReset(at, epoch, after);
       }
       const sent = await sendPage(at, epoch, after);

@@ -30,7 +30,7 @@ async function walk(world: World, limit: number, direction: 'before' | 'after'):
     expect([page.status, auditPageAnswer.safeParse(page.body).error]).toEqual([200, undefined]);
     rows.push(...rowsOf(page));
     if (page.body['next'] === null) return rows;
-    cursor = `&${direction}=${String(page.body['next'])}`;
+    cursor = `&${direction}=${page.body['next'] as string}`;
   }
 }
 

@@ -238,7 +238,9 @@ describe('a resume that cannot be', () => {
     await using following = await stream(world, jobId);
     for (let n = 0; n < 6; n++) await following.next();
     const keys = credentialKeys(CREDENTIAL, ENV);
-    await world.redis.multi().del(keys.events).set(keys.seq, 2).exec();
+    await world.redis.multi().del(keys.events).set(keys.seq, 2).publish(keys.wake, '2').exec();
+    // What was sent is beyond the end: seen before the stage worker has opened a new epoch.
+    expect(await following.next()).toMatchObject({ event: 'reset', id: `${await world.system.epoch()}.2` });
     await world.system.openEpoch(await world.system.epoch());
     await note(world, jobId, 'with a number that was given before');
     await world.redis.publish(keys.wake, '3');

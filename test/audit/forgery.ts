@@ -206,6 +206,7 @@ export function* forgedNotes(kept: Kept, key: SigningKey): Generator<Tampering> 
   }
 }
 
-function withoutKey<T extends Seal>({ key_id: _, ...seal }: T): Omit<T, 'key_id'> {
+function withoutKey(seal: Seal): Unsigned {
+  // `sealed` names its own key, whatever the seal says.
   return seal;
 }

@@ -123,7 +123,8 @@ export function createAudit(options: AuditOptions): Audit {
   };
 
   async function everyName(): Promise<readonly string[]> {
-    const heard = watch.all().map(({ ref }) => ref.credential);
+    const known = watch.all().filter(({ seen }) => seen > 0);
+    const heard = known.map(({ ref }) => ref.credential);
     return [...new Set([...(await options.credentials()), ...heard, ...(await anchoring.names())])];
   }
 }
@@ -134,7 +135,7 @@ async function sealOne(deps: AuditDeps, trail: Watched): Promise<'sealed' | 'sho
   // Put down first: what happens while this seals makes it dirty anew.
   trail.dirty = false;
   try {
-    learn(trail, await deps.sealer.seal(trail.ref));
+    learn(trail, await deps.sealer.seal(trail.ref), at.seq);
     return 'sealed';
   } catch (error) {
     trail.dirty = true;

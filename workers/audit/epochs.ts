@@ -67,7 +67,7 @@ export function createEpochs(deps: AuditDeps, anchoring: Pick<Anchoring, 'read' 
         continue;
       }
       const head = headAt(at) ?? emptyHead;
-      learn(trail, head);
+      learn(trail, head, at.seq);
       if (at.seq > head.toSeq) trail.dirty = true;
     }
     return shorter;

@@ -1,4 +1,4 @@
-// What one stage process knows of the trails: which have new events, how far each had come. Law: it hears of events, so that a quiet trail costs nothing.
+// What one stage process knows of the trails: which have new events, how far each had come. Law: it hears that there are events, so that a quiet trail costs nothing; what there is it reads.
 import type { Redis } from 'ioredis';
 import { compared, later, type Place } from '../../shared/audit/anchor.ts';
 import { headOf, openSeal, type Head } from '../../shared/audit/seal.ts';
@@ -11,7 +11,7 @@ export interface Watched {
   readonly ref: CredentialRef;
   /** The latest head that was seen here or read from the vault; null where neither was. */
   known: Head | null;
-  /** The highest number that was heard of. */
+  /** The highest number that was read. What a channel says is no evidence: Redis has one set of them for all its databases. */
   seen: number;
   dirty: boolean;
   /** The head that the vault holds, as far as this process knows. */
@@ -38,12 +38,9 @@ export function createWatch(subscriber: Redis, env: string): Watch {
     trails.set(credential, made);
     return made;
   };
-  subscriber.on('pmessage', (_pattern: string, channel: string, seq: string) => {
+  subscriber.on('pmessage', (_pattern: string, channel: string) => {
     const said = credentialOfWake(channel);
-    if (said === null || said.env !== env) return;
-    const trail = of(said.credential);
-    trail.dirty = true;
-    trail.seen = Math.max(trail.seen, Number(seq) || 0);
+    if (said?.env === env) of(said.credential).dirty = true;
   });
   // What was published while the connection was away was heard by nobody here.
   subscriber.on('ready', () => (away = true));
@@ -86,7 +83,8 @@ async function placeIn(store: SealStore, ref: CredentialRef, at: Position, n: nu
   return opened === null || opened.seal.n !== n ? 'missing' : headOf(opened);
 }
 
-/** Takes note of a head that was seen to be good. */
-export function learn(trail: Watched, head: Head): void {
+/** Takes note of a head that was seen to be good, and of the number of the last event then. */
+export function learn(trail: Watched, head: Head, seq: number): void {
   trail.known = later(head, trail.known);
+  trail.seen = Math.max(trail.seen, head.toSeq, seq);
 }

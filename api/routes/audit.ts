@@ -5,14 +5,8 @@ import { overall } from '../../shared/audit/verify.ts';
 import type { NumberedEvent } from '../../shared/redis/events.ts';
 import { newRouter, type ApiDeps, type App } from '../router.ts';
 import { demand, mayTouch } from '../auth.ts';
-import {
-  auditPageAnswer,
-  auditQuery,
-  auditVerdictAnswer,
-  nameParam,
-  refused,
-  verifyQuery,
-} from '../schemas.ts';
+import { auditPageAnswer, auditQuery, auditVerdictAnswer, verifyQuery } from '../audit-schemas.ts';
+import { nameParam, refused } from '../schemas.ts';
 import { registeredRows } from './tokens.ts';
 
 type Row = z.infer<typeof auditPageAnswer>['rows'][number];

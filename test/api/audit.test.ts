@@ -1,7 +1,7 @@
 // GET /tokens/:name/audit and GET /audit/verify: pages without a gap, and a verdict that the stage worker gives, or nobody.
 import { rename } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { auditPageAnswer, auditVerdictAnswer } from '../../api/schemas.ts';
+import { auditPageAnswer, auditVerdictAnswer } from '../../api/audit-schemas.ts';
 import { credentialKeys } from '../../shared/redis/keys.ts';
 import { buildWorld, CREDENTIAL, ENV, until, type Answer, type World } from '../harness.ts';
 import { startRedis, type RedisServer } from '../redis-server.ts';

@@ -1,0 +1,29 @@
+// npm run bench [-- names…] [--json]: what the engine achieves, beside what it stands on. A redis-server of its own, gone afterwards.
+import { fanout } from './bench/fanout.ts';
+import type { Report } from './bench/measure.ts';
+import { openPlace, type Place } from './bench/place.ts';
+import { jsonReport, tableReport } from './bench/report.ts';
+import { note, refuse, runCommand } from './cli/say.ts';
+import { onReasonToStop } from './cli/signals.ts';
+
+const benches: Readonly<Record<string, (place: Place, report: Report) => Promise<void>>> = {
+  fanout,
+};
+
+await runCommand(async () => {
+  const words = process.argv.slice(2);
+  const asJson = words.includes('--json');
+  const asked = words.filter((word) => word !== '--json');
+  const unknown = asked.filter((name) => !Object.hasOwn(benches, name));
+  if (unknown.length > 0)
+    refuse(`There is no bench ${unknown.join(', ')}. There are: ${Object.keys(benches).join(', ')}.`);
+  // What was started is ended with this process; its folder goes with it.
+  onReasonToStop(() => process.exit(1));
+  const write = (line: string) => void process.stdout.write(`${line}\n`);
+  const report = asJson ? jsonReport(write) : tableReport(write);
+  for (const name of asked.length === 0 ? Object.keys(benches) : asked) {
+    // A fresh server for each: what one left behind is no part of the next.
+    await using place = await openPlace(note);
+    await benches[name]?.(place, report);
+  }
+});

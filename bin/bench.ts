@@ -3,11 +3,13 @@ import { fanout } from './bench/fanout.ts';
 import type { Report } from './bench/measure.ts';
 import { openPlace, type Place } from './bench/place.ts';
 import { jsonReport, tableReport } from './bench/report.ts';
+import { walltime } from './bench/walltime.ts';
 import { note, refuse, runCommand } from './cli/say.ts';
 import { onReasonToStop } from './cli/signals.ts';
 
 const benches: Readonly<Record<string, (place: Place, report: Report) => Promise<void>>> = {
   fanout,
+  walltime,
 };
 
 await runCommand(async () => {

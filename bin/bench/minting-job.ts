@@ -26,12 +26,12 @@ export async function toTheMint(
 ): Promise<() => Promise<unknown>> {
   const { store } = deps;
   await openJob(store, ref, { rows, authority });
-  const { apply } = createTransitions(store, carriedOutAlready(store), systemClock);
-  await apply(ref, 'verify', operator);
-  await apply(ref, 'verify_succeeded', await attempt(store, ref), () => ({
+  const unrelayed = createTransitions(store, carriedOutAlready(store), systemClock);
+  await unrelayed.apply(ref, 'verify', operator);
+  await unrelayed.apply(ref, 'verify_succeeded', await attempt(store, ref), () => ({
     patch: { current_state: 'alive' },
   }));
-  await apply(ref, 'proceed_mint', operator);
+  await unrelayed.apply(ref, 'proceed_mint', operator);
 
   const minting = await attempt(store, ref);
   const fence = minting.kind === 'attempt' ? (minting.fence ?? '') : '';

@@ -1,23 +1,33 @@
 // apply(): load → decide → commit → relay. Law: the only way in which a job's status, or a row's, changes.
-import { isoTime, type Clock } from './lib/clock.ts';
+import type { Clock } from './lib/clock.ts';
 import { VelvetError, isVelvetError } from './lib/errors.ts';
 import type { Fence } from './lib/lease.ts';
 import type { Relay } from './queue/enqueue.ts';
-import { systemOperator, type AuditEvent } from './redis/events.ts';
+import { eventOf, rowEventOf, systemOperator } from './redis/events.ts';
 import type { JobStore } from './redis/job-store.ts';
-import { changeFields, type Change } from './redis/job-writes.ts';
+import { changeFields, type Change, type RowWrite } from './redis/job-writes.ts';
 import { offeredActions } from './rotation/carried-out.ts';
-import type { Effect, JobRef, Task } from './rotation/effects.ts';
+import { tasksOf, type JobRef, type Task } from './rotation/effects.ts';
 import { encodePatch, isOver, kindOf, type Actor, type Job, type JobPatch } from './rotation/job.ts';
 import type { Facts } from './rotation/guards.ts';
 import { decide, decideClosing, type Decision, type JobEvent, type Refusal } from './rotation/machine.ts';
-import { publicRow } from './rotation/view.ts';
 import { statusIn, tallyDelta, type Outcome, type Row, type Tally } from './rotation/rows.ts';
 
 /** Who speaks: an operator, held back by the version; or an attempt of a task, held back by status_version and fence. */
 export type Speaker =
   | { readonly kind: 'operator'; readonly actor: Actor; readonly version: number | undefined }
-  | { readonly kind: 'attempt'; readonly fence: Fence | null; readonly statusVersion: number };
+  | {
+      readonly kind: 'attempt';
+      readonly fence: Fence | null;
+      readonly statusVersion: number;
+      /** What the attempt has read of the row that it settles. Tried first; the scripts refuse it where it is no longer so. */
+      readonly read?: RowRead;
+    };
+
+export interface RowRead {
+  readonly job: Job;
+  readonly row: Row;
+}
 
 export interface Applied {
   readonly facts?: Facts;
@@ -82,7 +92,11 @@ export function createTransitions(store: JobStore, relay: Relay, clock: Clock): 
         events: [
           ...change.events,
           ...rows.map((row) =>
-            rowEventOf({ job, by, now }, 'row_changed', { to: decision.to, row, detail: { because: on } }),
+            rowEventOf({ job, operatorId: personOf(by), now }, 'row_changed', {
+              to: decision.to,
+              row,
+              detail: { because: on },
+            }),
           ),
         ],
         rows,
@@ -106,33 +120,22 @@ export function createTransitions(store: JobStore, relay: Relay, clock: Clock): 
     by: Speaker,
     change: (row: Row, job: Job) => RowChange | null,
   ): Promise<Outcome | null> {
+    let read = by.kind === 'attempt' ? by.read : undefined;
     return again(async () => {
-      const job = await present(store, ref, by);
-      const before = await store.row(ref, consumerId);
-      if (before === null)
-        throw new VelvetError('not_found', `no row ${consumerId}`, {
-          detail: `The job has no consumer named ${consumerId}.`,
-        });
+      const { job, row: before } = read ?? (await readRow(store, ref, consumerId, by));
+      read = undefined;
       const changed = change(before, job);
       if (changed === null) return null;
       const phase = job.phase ?? 'distribute';
       const now = clock.now();
       const after = { ...changed.row, updated_at: now };
-      const closings = Object.entries(decideClosing(job)).map(([outcome, decision]) => {
-        const closing = changeOf(
-          { job, on: 'rows_closed', by, decision, now },
-          { ...decision.patch },
-          { outcome },
-        );
-        const fields = changeFields(job, { ...closing, enters: decision.enters, now });
-        const closes = isOver(jobAfter(job, decision, decision.patch));
-        return [outcome, { ...closing, fields, frees: decision.claim === 'free', closes }] as const;
-      });
-      const event = rowEventOf({ job, by, now }, changed.event, {
+      const { detail = {} } = changed;
+      const event = rowEventOf({ job, operatorId: personOf(by), now }, changed.event, {
         to: job.status,
         row: after,
-        detail: changed.detail ?? {},
+        detail,
       });
+      const closings = once(() => closingsOf({ job, by, now }));
       const outcome = await store.writeRow({
         job,
         before,
@@ -142,10 +145,10 @@ export function createTransitions(store: JobStore, relay: Relay, clock: Clock): 
         events: [event],
         tasks: changed.tasks ?? [],
         fields: by.kind === 'operator' ? operatorFields(job, by.actor, now) : {},
-        closings: Object.fromEntries(closings),
+        closings,
       });
       if (outcome === null) throw new VelvetError('stale_version', `row ${consumerId} moved in between`);
-      const closing = closings.find(([name]) => name === outcome)?.[1];
+      const closing = outcome === 'open' ? undefined : closings()[outcome];
       await relay.relay([...(changed.tasks ?? []), ...(closing?.tasks ?? [])]);
       return outcome;
     }, by);
@@ -164,6 +167,32 @@ async function again<T>(attempt: () => Promise<T>, by: Speaker): Promise<T> {
       if (by.kind === 'attempt' && error.extra['ground'] === 'moved') throw error;
     }
   }
+}
+
+async function readRow(store: JobStore, ref: JobRef, consumerId: string, by: Speaker): Promise<RowRead> {
+  const job = await present(store, ref, by);
+  const row = await store.row(ref, consumerId);
+  if (row !== null) return { job, row };
+  throw new VelvetError('not_found', `no row ${consumerId}`, {
+    detail: `The job has no consumer named ${consumerId}.`,
+  });
+}
+
+/** For each way in which this row can close its phase, what is written then. */
+function closingsOf(at: Moment): ReturnType<RowWrite['closings']> {
+  const { job, now } = at;
+  const entries = Object.entries(decideClosing(job)).map(([outcome, decision]) => {
+    const closing = changeOf({ ...at, on: 'rows_closed', decision }, { ...decision.patch }, { outcome });
+    const fields = changeFields(job, { ...closing, enters: decision.enters, now });
+    const closes = isOver(jobAfter(job, decision, decision.patch));
+    return [outcome, { ...closing, fields, frees: decision.claim === 'free', closes }] as const;
+  });
+  return Object.fromEntries(entries);
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { readonly it: T } | undefined;
+  return () => (made ??= { it: make() }).it;
 }
 
 async function present(store: JobStore, ref: JobRef, by: Speaker): Promise<Job> {
@@ -203,50 +232,13 @@ function changeOf(
   return {
     patch,
     ...(decision.enters ? { status: decision.to } : {}),
-    events: [eventOf(at, at.on, { to: decision.to, detail })],
+    events: [eventOf({ ...at, operatorId: personOf(at.by) }, at.on, { to: decision.to, detail })],
     tasks: tasksOf(job, decision.effects, job.version + 1),
   };
 }
 
-export function tasksOf(ref: JobRef, effects: readonly Effect[], version: number): readonly Task[] {
-  return effects.map((effect) => ({
-    effect,
-    credential: ref.credential,
-    env: ref.env,
-    jobId: ref.jobId,
-    version,
-    kick: 0,
-  }));
-}
-
-function eventOf(
-  at: Moment,
-  event: string,
-  result: { to: Job['status']; detail: Readonly<Record<string, unknown>> },
-): AuditEvent {
-  return {
-    at: isoTime(at.now),
-    env: at.job.env,
-    job_id: at.job.jobId,
-    credential: at.job.credential,
-    operator_id: at.by.kind === 'operator' ? at.by.actor.operatorId : systemOperator,
-    from_state: at.job.status,
-    to_state: result.to,
-    event,
-    detail: result.detail,
-  };
-}
-
-/** A row's event carries the row as it is after it, so that whoever follows needs no further request. */
-function rowEventOf(
-  at: Moment,
-  event: string,
-  { to, row, detail = {} }: { to: Job['status']; row: Row; detail?: Readonly<Record<string, unknown>> },
-): AuditEvent {
-  return {
-    ...eventOf(at, event, { to, detail: { ...detail, row: publicRow(row) } }),
-    consumer_id: row.consumer_id,
-  };
+function personOf(by: Speaker): string {
+  return by.kind === 'operator' ? by.actor.operatorId : systemOperator;
 }
 
 function moverPatch(by: Speaker): JobPatch {

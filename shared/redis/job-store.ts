@@ -1,15 +1,17 @@
 // Reads and writes job records. Law: the only caller of scripts that touch a job; every write names what it read.
-import type { Redis } from 'ioredis';
+import type { ChainableCommander, Redis } from 'ioredis';
 import type { Fence } from '../lib/lease.ts';
 import { taskId, type JobRef, type Task } from '../rotation/effects.ts';
 import { encodePatch, parseJob, type Job } from '../rotation/job.ts';
-import { parseRow, type Outcome, type Row } from '../rotation/rows.ts';
+import { emptyTally, parseRow, tallyKeys, type Outcome, type Row, type Tally } from '../rotation/rows.ts';
 import {
   changeFields,
   commitId,
-  encodeClosing,
+  encodeClosings,
   fenceSuffix,
   identity,
+  rowArg,
+  rowText,
   tallyFields,
   workingKeys,
   type CommitRequest,
@@ -28,6 +30,8 @@ export interface JobStore {
   load(ref: JobRef): Promise<Job | null>;
   rows(ref: JobRef): Promise<readonly Row[]>;
   row(ref: JobRef, consumerId: string): Promise<Row | null>;
+  /** Job, row and fence in one exchange, for the many tasks of a phase; null where the job or the row is not there. */
+  standing(ref: JobRef, consumerId: string): Promise<Standing | null>;
   /** Throws `stale_version`, `stale_fence`, `claimed` (naming the claimant) or `store_unavailable` (unknown: read again). */
   commit(request: CommitRequest): Promise<void>;
   /** Null where the row moved since it was read, so that the caller reads it again. Throws as `commit` does. */
@@ -46,10 +50,30 @@ export interface JobStore {
   credentials(): Promise<readonly Pick<JobRef, 'credential' | 'env'>[]>;
 }
 
+export interface Standing {
+  readonly job: Job;
+  readonly row: Row;
+  readonly fence: Fence | null;
+}
+
+/** Whatever changes a job beside its counts (and a step's lease, which no row asks for) raises its version. */
+const jobMark = ['version', 'updated_at', ...tallyKeys.map((key) => `t_${key}`)] as const;
+/** Jobs whose rows may be worked on at once in one process, with room; the oldest goes first. */
+const KEPT = 64;
+
 export function createJobStore(redis: Redis, idempotencyKeepMs: number): JobStore {
+  const kept = new Map<string, Job>();
+
   async function load(ref: JobRef): Promise<Job | null> {
     const hash = await guarded(redis.hgetall(keysOf(ref).job(ref.jobId)));
     return Object.keys(hash).length === 0 ? null : understood(`job ${ref.jobId}`, () => parseJob(hash));
+  }
+
+  function keep(job: Job): void {
+    kept.delete(job.jobId);
+    kept.set(job.jobId, job);
+    const [oldest] = kept.keys();
+    if (kept.size > KEPT && oldest !== undefined) kept.delete(oldest);
   }
 
   async function loadAll(
@@ -120,8 +144,25 @@ export function createJobStore(redis: Redis, idempotencyKeepMs: number): JobStor
       return json === null ? null : understood(`row ${consumerId} of ${ref.jobId}`, () => parseRow(json));
     },
 
+    async standing(ref, consumerId) {
+      const keys = keysOf(ref);
+      const asked = redis
+        .pipeline()
+        .hmget(keys.job(ref.jobId), ...jobMark)
+        .hget(keys.rows(ref.jobId), consumerId)
+        .get(keys.fence);
+      const [[version, updatedAt, ...counts], row, fence] = (await answersOf(asked)) as StandingAnswer;
+      if (version === null || row === null) return null;
+      const known = kept.get(ref.jobId);
+      const same = known?.version === Number(version) && known.updatedAt === Number(updatedAt);
+      const job = same ? { ...known, tally: tallyFrom(counts) } : await load(ref);
+      if (job === null) return null;
+      if (!same) keep(job);
+      return { job, row: understood(`row ${consumerId} of ${ref.jobId}`, () => parseRow(row)), fence };
+    },
+
     async commit(request) {
-      const { job } = request;
+      const { job, rows = [] } = request;
       const keys = keysOf(job);
       const arg = {
         job_id: job.jobId,
@@ -135,43 +176,27 @@ export function createJobStore(redis: Redis, idempotencyKeepMs: number): JobStor
           ...changeFields(job, request),
           ...(request.tally === undefined ? {} : tallyFields(request.tally)),
         },
-        rows: (request.rows ?? []).map((row) => [
-          row.consumer_id,
-          String(row.rev),
-          JSON.stringify({ ...row, rev: row.rev + 1 }),
-        ]),
-        events: request.events.map((event) => JSON.stringify(event)),
+        rows: rows.map((row) => [row.consumer_id, String(row.rev)]),
         tasks: request.tasks.map((task) => [taskId(task), JSON.stringify(task)]),
         close_ms: request.closes ? idempotencyKeepMs : 0,
+        texts: [
+          ...rows.map((row) => rowText(row, row.rev + 1)),
+          ...request.events.map((event) => JSON.stringify(event)),
+        ],
       };
       refuse(job, await runScript(redis, 'commit', workingKeys(keys, job), arg));
     },
 
     async writeRow(request) {
-      const { job, before } = request;
-      const keys = keysOf(job);
-      const arg = {
-        job_id: job.jobId,
-        commit_id: commitId(),
-        consumer_id: before.consumer_id,
-        version: String(job.version),
-        fence: request.fence ?? '',
-        claim: job.flowType === 'testing' ? 'none' : 'keep',
-        rev: String(before.rev),
-        wake: keys.wake,
-        row: JSON.stringify({ ...request.after, rev: before.rev + 1 }),
-        delta: request.delta,
-        fields: request.fields,
-        events: request.events.map((event) => JSON.stringify(event)),
-        tasks: request.tasks.map((task) => [taskId(task), JSON.stringify(task)]),
-        closings: Object.fromEntries(
-          Object.entries(request.closings).map(([outcome, closing]) => [
-            outcome,
-            encodeClosing(closing, idempotencyKeepMs),
-          ]),
-        ),
-      };
-      const answer = await runScript(redis, 'writeRow', workingKeys(keys, job), arg);
+      const { job } = request;
+      const own = workingKeys(keysOf(job), job);
+      const arg = rowArg(request);
+      const closings = () => encodeClosings(request.closings(), idempotencyKeepMs);
+      // What closes the phase is worth sending along only where this may be the last open row.
+      const mayClose = job.tally.open <= 1;
+      let answer = await runScript(redis, 'writeRow', own, mayClose ? { ...arg, closings: closings() } : arg);
+      if (answer[0] === answers.wouldClose)
+        answer = await runScript(redis, 'writeRow', own, { ...arg, closings: closings() });
       if (answer[0] === answers.rowMoved) return null;
       refuse(job, answer);
       return String(answer[1]) as Outcome;
@@ -228,4 +253,20 @@ export function createJobStore(redis: Redis, idempotencyKeepMs: number): JobStor
 
 function keysOf(ref: Pick<JobRef, 'credential' | 'env'>): CredentialKeys {
   return credentialKeys(ref.credential, ref.env);
+}
+
+type StandingAnswer = readonly [mark: readonly (string | null)[], row: string | null, fence: string | null];
+
+async function answersOf(asked: ChainableCommander): Promise<readonly unknown[]> {
+  const answers = (await guarded(asked.exec())) ?? [];
+  return Promise.all(
+    answers.map(([error, answer]) =>
+      guarded(error === null ? Promise.resolve(answer) : Promise.reject(error)),
+    ),
+  );
+}
+
+function tallyFrom(counts: readonly (string | null | undefined)[]): Tally {
+  const entries = tallyKeys.map((key, index) => [key, Number(counts[index] ?? 0)] as const);
+  return { ...emptyTally, ...Object.fromEntries(entries) };
 }

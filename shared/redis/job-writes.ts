@@ -6,7 +6,8 @@ import { encodePatch, type Job, type JobPatch } from '../rotation/job.ts';
 import { tallyKeys, type Outcome, type Row, type Tally } from '../rotation/rows.ts';
 import type { Status } from '../rotation/statuses.ts';
 import type { AuditEvent } from './events.ts';
-import type { CredentialKeys } from './keys.ts';
+import { credentialKeys, type CredentialKeys } from './keys.ts';
+import type { ScriptArg } from './scripts.ts';
 
 export type ClaimMode = 'take' | 'keep' | 'free' | 'none';
 
@@ -49,7 +50,8 @@ export interface RowWrite {
   readonly tasks: readonly Task[];
   /** Of the job, whatever the outcome. An operator's action raises the version here. */
   readonly fields: Readonly<Record<string, string>>;
-  readonly closings: Readonly<Partial<Record<Outcome, Closing>>>;
+  /** Where the job goes, should this close the phase. Asked for only where it does, or may: few writes of many do. */
+  readonly closings: () => Readonly<Partial<Record<Outcome, Closing>>>;
 }
 
 export interface OpenRequest {
@@ -90,7 +92,7 @@ export function changeFields(
   };
 }
 
-export function encodeClosing(closing: Closing, closeMs: number): Record<string, unknown> {
+function encodeClosing(closing: Closing, closeMs: number): Record<string, unknown> {
   return {
     fields: closing.fields,
     events: closing.events.map((event) => JSON.stringify(event)),
@@ -98,6 +100,39 @@ export function encodeClosing(closing: Closing, closeMs: number): Record<string,
     frees: closing.frees,
     close_ms: closing.closes ? closeMs : 0,
   };
+}
+
+/** Fences, claims and counts that a row's write is held against, and what it changes beside the row itself. */
+export function rowArg(request: RowWrite): ScriptArg {
+  const { job, before, after } = request;
+  return {
+    job_id: job.jobId,
+    commit_id: commitId(),
+    consumer_id: before.consumer_id,
+    version: String(job.version),
+    fence: request.fence ?? '',
+    claim: job.flowType === 'testing' ? 'none' : 'keep',
+    rev: String(before.rev),
+    wake: credentialKeys(job.credential, job.env).wake,
+    delta: request.delta,
+    fields: request.fields,
+    tasks: request.tasks.map((task) => [taskId(task), JSON.stringify(task)]),
+    texts: [rowText(after, before.rev + 1), ...request.events.map((event) => JSON.stringify(event))],
+  };
+}
+
+/** A row's `rev` is its last field, where the scripts look for it first. */
+export function rowText(row: Row, rev: number): string {
+  return JSON.stringify({ ...row, rev });
+}
+
+export function encodeClosings(
+  closings: ReturnType<RowWrite['closings']>,
+  closeMs: number,
+): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(closings).map(([outcome, closing]) => [outcome, encodeClosing(closing, closeMs)]),
+  );
 }
 
 export function workingKeys(keys: CredentialKeys, job: Job): readonly string[] {

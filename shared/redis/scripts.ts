@@ -32,10 +32,11 @@ export const answers = {
   claimed: -4,
   otherBody: -5,
   rowMoved: -6,
+  wouldClose: -7,
 } as const;
 
 const read = (file: string) => readFileSync(new URL(`./lua/${file}`, import.meta.url), 'utf8');
-const lib = read('lib.lua');
+const lib = `${read('lib.lua')}\n${read('lib-rows.lua')}`;
 const loaded = Object.fromEntries(
   Object.entries(scriptTable).map(([name, { file }]) => {
     const source = `${lib}\n${read(file)}`;
@@ -45,24 +46,27 @@ const loaded = Object.fromEntries(
 
 export type ScriptAnswer = readonly [code: number, ...rest: (string | number)[]];
 
+/** What a script is sent: JSON, and behind it `texts` as they are, for what it only copies. */
+export type ScriptArg = Readonly<Record<string, unknown>> & { readonly texts?: readonly string[] };
+
 /** Runs one script. Every failure to learn its answer is `store_unavailable`: it may have been applied or not, so it is never "refused". */
 export async function runScript(
   redis: Redis,
   name: ScriptName,
   keys: readonly string[],
-  arg: unknown,
+  { texts = [], ...arg }: ScriptArg,
 ): Promise<ScriptAnswer> {
   const { source, sha } = loaded[name];
   if (keys.length !== scriptTable[name].keys)
     throw new VelvetError('invariant_broken', `${name} wants ${scriptTable[name].keys} keys`);
   const json = JSON.stringify(arg);
   try {
-    return (await redis.evalsha(sha, keys.length, ...keys, json)) as ScriptAnswer;
+    return (await redis.evalsha(sha, keys.length, ...keys, json, ...texts)) as ScriptAnswer;
   } catch (error) {
     if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw unknownOutcome(name, error);
   }
   try {
-    return (await redis.eval(source, keys.length, ...keys, json)) as ScriptAnswer;
+    return (await redis.eval(source, keys.length, ...keys, json, ...texts)) as ScriptAnswer;
   } catch (error) {
     throw unknownOutcome(name, error);
   }

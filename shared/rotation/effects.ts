@@ -48,3 +48,15 @@ export function taskId(task: Task): string {
   const parts = [task.effect, task.jobId, task.version, task.kick];
   return [...parts, ...(task.consumerId === undefined ? [] : [task.consumerId])].join('.');
 }
+
+/** What a job orders with a version, each for the first time. */
+export function tasksOf(ref: JobRef, effects: readonly Effect[], version: number): readonly Task[] {
+  return effects.map((effect) => ({
+    effect,
+    credential: ref.credential,
+    env: ref.env,
+    jobId: ref.jobId,
+    version,
+    kick: 0,
+  }));
+}

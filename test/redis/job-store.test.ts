@@ -5,7 +5,14 @@ import { openQueues } from '../../shared/queue/queues.ts';
 import { createJobStore } from '../../shared/redis/job-store.ts';
 import { isVelvetError } from '../../shared/lib/errors.ts';
 import type { Job } from '../../shared/rotation/job.ts';
-import { statusIn, tally, withStatus, type Row, type RowStatus } from '../../shared/rotation/rows.ts';
+import {
+  emptyTally,
+  statusIn,
+  tally,
+  withStatus,
+  type Row,
+  type RowStatus,
+} from '../../shared/rotation/rows.ts';
 import { createTransitions, type Speaker } from '../../shared/transition.ts';
 import { startRedis, type RedisServer } from '../redis-server.ts';
 import {
@@ -210,3 +217,50 @@ describe('many writers at once', () => {
 function change(row: Row, to: RowStatus) {
   return { row: withStatus(row, 'distribute', to), event: `row_${to}` };
 }
+
+test('what is read of a job for one row is what is read of both alone, whatever was written in between', async () => {
+  await using world = await storeWorld(server.url);
+  const job = await world.opened({ rows: 2 });
+  await world.redis.set(keys.fence, '3-current0');
+  const agrees = async () => {
+    const standing = await world.store.standing(job, 'consumer-0');
+    expect(standing).toEqual({
+      job: await world.load(job),
+      row: await world.row(job, 'consumer-0'),
+      fence: '3-current0',
+    });
+  };
+
+  await agrees();
+  const read = await world.row(job, 'consumer-0');
+  await world.store.writeRow(rowWriteOf(job, read, { delta: { ...emptyTally, open: -1, ok: 1, proven: 1 } }));
+  await agrees();
+  await world.store.commit(commitOf(job, { patch: { phase: 'validate', error: null }, now: 3 }));
+  await agrees();
+  await world.store.commit(
+    commitOf(await world.load(job), { patch: { phase: null }, status: 'done', enters: true, now: 3 }),
+  );
+  await agrees();
+  expect(await world.store.standing(job, 'nobody')).toBeNull();
+  await world.redis.del(keys.job('job-1'));
+  expect(await world.store.standing(job, 'consumer-0')).toBeNull();
+});
+
+test('a row that closes the phase unawares brings what the closing writes with a second call, once', async () => {
+  await using world = await storeWorld(server.url);
+  const job = await world.opened({ rows: 2 });
+  const rows = await world.store.rows(job);
+  const settled = { ...emptyTally, open: -1, ok: 1, proven: 1 };
+  const closings = () => ({
+    all: { patch: {}, events: [], tasks: [], fields: { status: 'distributed' }, frees: false, closes: false },
+  });
+
+  const outcomes = [];
+  // Both were read while two rows were open.
+  for (const row of rows)
+    outcomes.push(await world.store.writeRow(rowWriteOf(job, row, { delta: settled, closings })));
+
+  expect(outcomes).toEqual(['open', 'all']);
+  const after = await world.load(job);
+  expect([after.status, after.tally.open, after.tally.proven]).toEqual(['distributed', 0, 2]);
+});

@@ -11,7 +11,7 @@ const sources = new Map(
 );
 
 test('are those of the table, and what they share', () => {
-  const wanted = [...Object.values(scriptTable).map(({ file }) => file), 'lib.lua'];
+  const wanted = [...Object.values(scriptTable).map(({ file }) => file), 'lib.lua', 'lib-rows.lua'];
   expect([...sources.keys()].toSorted()).toEqual(wanted.toSorted());
 });
 
@@ -34,7 +34,7 @@ test.each([...sources])(
     expect(source).not.toMatch(/'TIME'/i);
     expect(source).not.toMatch(/velvet/);
     const calls = [...source.matchAll(/redis\.call\('\w+', ([^,)]+)/g)].map(([, key]) => key ?? '');
-    // KEYS[n], or what lib.lua's functions were given, bare: nothing is put together.
+    // KEYS[n], or what the shared functions were given, bare: nothing is put together.
     expect(calls.filter((key) => !/^(KEYS\[\d\]|[a-z]+)$/.test(key))).toEqual([]);
     expect(source).not.toMatch(/KEYS\[\d\] ?\.\./);
   },

@@ -1,7 +1,7 @@
 // What others write while a call is on its way: everything that a script looks at moves on.
 import type { ScriptName } from '../../shared/redis/scripts.ts';
 import { emptyTally } from '../../shared/rotation/rows.ts';
-import { send } from './raw-calls.ts';
+import { said, send } from './raw-calls.ts';
 import { keys, rowInProgress, type StoreWorld } from './store-world.ts';
 
 /** The job and its versions, both rows, fence, lease and claim, or an adoption where there is no job; and an audit row. */
@@ -24,7 +24,8 @@ async function moveJob(world: StoreWorld, n: number): Promise<void> {
   await succeed(world, 'commit', {
     commit_id: `other-commit-${n}`,
     version,
-    rows: Object.keys(rows).map((id) => [id, String(revOf(id)), written(id, 1)]),
+    rows: Object.keys(rows).map((id) => [id, String(revOf(id))]),
+    texts: [...Object.keys(rows).map((id) => written(id, 1)), ...said('others_moved')],
     fields: { version: next, status_version: next, kick: '0' },
     tasks: [],
     close_ms: 0,
@@ -33,7 +34,7 @@ async function moveJob(world: StoreWorld, n: number): Promise<void> {
     commit_id: `other-row-${n}`,
     version: next,
     rev: String(revOf('consumer-0') + 1),
-    row: written('consumer-0', 2),
+    texts: [written('consumer-0', 2), ...said('others_wrote')],
     delta: emptyTally,
   });
   await succeed(world, 'kick', {

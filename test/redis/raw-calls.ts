@@ -54,7 +54,7 @@ export const scriptKeys: Readonly<Record<ScriptName, readonly string[]>> = {
 /** The SHA-1 by which a call names the seal that it read. */
 export const nameOfSeal = (seal: string) => createHash('sha1').update(seal).digest('hex');
 
-const said = (event: string) => [JSON.stringify(eventOf(event))];
+export const said = (event: string) => [JSON.stringify(eventOf(event))];
 
 export const goodArgs: Readonly<Record<ScriptName, Arg>> = {
   openJob: {
@@ -74,8 +74,8 @@ export const goodArgs: Readonly<Record<ScriptName, Arg>> = {
     claim: 'keep',
     raise: 'raised00',
     fields: { status: 'distributed', version: '2', status_version: '2' },
-    rows: [['consumer-0', '0', JSON.stringify({ ...rowInProgress('consumer-0'), rev: 1 })]],
-    events: said('moved'),
+    rows: [['consumer-0', '0']],
+    texts: [JSON.stringify({ ...rowInProgress('consumer-0'), rev: 1 }), ...said('moved')],
     tasks: [['task-1', '{}']],
     close_ms: 5_000,
     wake: keys.wake,
@@ -88,10 +88,12 @@ export const goodArgs: Readonly<Record<ScriptName, Arg>> = {
     fence: '',
     claim: 'keep',
     rev: '0',
-    row: JSON.stringify({ ...rowInProgress('consumer-0'), distribute_status: 'succeeded', rev: 1 }),
     delta: { ...emptyTally, open: -1, ok: 1, proven: 1 },
     fields: { updated_at: '7' },
-    events: said('row_written'),
+    texts: [
+      JSON.stringify({ ...rowInProgress('consumer-0'), distribute_status: 'succeeded', rev: 1 }),
+      ...said('row_written'),
+    ],
     tasks: [['task-1', '{}']],
     closings: {},
     wake: keys.wake,

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { emptyTally, outcomeOf, type Tally } from '../../shared/rotation/rows.ts';
 import { startRedis, type RedisServer } from '../redis-server.ts';
-import { closingsByName, send, tallyToHash } from './raw-calls.ts';
+import { closingsByName, said, send, tallyToHash } from './raw-calls.ts';
 import { CREDENTIAL, ENV, keys, storeWorld } from './store-world.ts';
 
 let server: RedisServer;
@@ -32,7 +32,7 @@ test('commit: taking the claim twice is taking it once', async () => {
   await world.opened({ claims: false });
   expect(await send(world, 'commit', { claim: 'take' })).toEqual([0]);
   expect(await world.redis.get(keys.claim)).toBe('job-1');
-  const again = { claim: 'take', commit_id: 'call-2', version: '2', rows: [] };
+  const again = { claim: 'take', commit_id: 'call-2', version: '2', rows: [], texts: said('again') };
   expect(await send(world, 'commit', again)).toEqual([0]);
 });
 

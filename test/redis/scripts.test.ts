@@ -170,6 +170,7 @@ const refusals: readonly Answer[] = [
   { script: 'writeRow',  says: 'stale version', sent: { version: '0' }, answer: [-2] },
   { script: 'writeRow',  says: 'stale fence', given: fenceRaised, sent: { fence: '8-former00' }, answer: [-3] },
   { script: 'writeRow',  says: 'not the claimant', given: claimedBy('job-0'), answer: [-3] },
+  { script: 'writeRow',  says: 'it would close the phase, and the closings are not at hand', sent: { closings: undefined, delta: { ...emptyTally, open: -2, ok: 2, proven: 2 } }, answer: [-7] },
   { script: 'writeRow',  says: 'the row moved', sent: { rev: '3' }, answer: [-6] },
   { script: 'beginStep', says: 'no such job', given: gone, answer: [-1] },
   { script: 'beginStep', says: 'stale version', sent: { status_version: '0' }, answer: [-2] },

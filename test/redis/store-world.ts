@@ -190,7 +190,7 @@ export function rowWriteOf(job: Job, before: Row, different: Partial<RowWrite> =
     events: [eventOf('row_noted', job.jobId)],
     tasks: [],
     fields: {},
-    closings: {},
+    closings: () => ({}),
     ...different,
   };
 }

@@ -1,11 +1,11 @@
 // distributing, one row: write the new value, then wait until the write has taken effect. Law: a write is recorded before it is sent.
 import { VelvetError, isVelvetError } from '../../shared/lib/errors.ts';
 import { leaseFrom } from '../../shared/lib/lease.ts';
-import type { Task } from '../../shared/rotation/effects.ts';
+import type { Secret } from '../../shared/lib/secret.ts';
 import { quietAfter, type Row } from '../../shared/rotation/rows.ts';
 import type { Handler, TaskContext, Verdict } from '../run.ts';
-import type { VendorCall } from '../vendors/contract.ts';
-import { targetOf, type DistributeDeps } from './deps.ts';
+import type { Destination, PushReceipt, VendorCall } from '../vendors/contract.ts';
+import { readCall, targetOf, type DistributeDeps } from './deps.ts';
 import {
   endRow,
   failRow,
@@ -22,32 +22,34 @@ export function push(deps: DistributeDeps): Handler {
     async run(task, context) {
       const open = await presentRow(deps, task);
       if (open === null) return 'done';
+      const authority = await deps.authorities.ofPhase(targetOf(open.row).update_auth_token_name, open.job);
       const written = open.row.receipt !== null && open.row.started === null;
-      if (!written && !(await write(deps, task, open, context))) return 'done';
-      return takeEffect(deps, task, context);
+      const at = written ? open : await write(deps, open, authority, context);
+      return at === null ? 'done' : takeEffect(deps, at, authority, context);
     },
     failed: (task, error) => failRow(deps, task, error),
     paced: pacedRow(deps),
   };
 }
 
-/** False where the row was ended meanwhile: then nothing was sent. */
+/** A row that was written. What its push left behind is on record only where `pushed` is null. */
+type WrittenRow = OpenRow & { readonly pushed?: Pick<Row, 'receipt' | 'started' | 'opened_at'> };
+
+/** Null where the row was ended meanwhile: then nothing was sent. */
 async function write(
   deps: DistributeDeps,
-  task: Task,
-  { job, row }: OpenRow,
+  open: OpenRow,
+  authority: Secret,
   context: TaskContext,
-): Promise<boolean> {
+): Promise<WrittenRow | null> {
+  const { job, row, task } = open;
   const target = targetOf(row);
   const destination = deps.registry.destination(target.update_method);
-  const [secret, authority] = await Promise.all([
-    deps.values.next(job),
-    deps.authorities.read(target.update_auth_token_name),
-  ]);
+  const secret = await deps.values.next(job);
   const fence = task.fence ?? '';
   const askedAt = deps.clock.monotonic();
   const until = deps.clock.now() + deps.times.leaseMs;
-  const recorded = await noteRow(deps, task, 'push_started', (before) => ({
+  const begun = await noteRow(deps, open, 'push_started', (before) => ({
     ...before,
     attempts: before.attempts + 1,
     started: { fence, until },
@@ -56,99 +58,131 @@ async function write(
     error: null,
     paced_until: null,
   }));
-  if (!recorded) return false;
+  if (begun === null) return null;
   const lease = leaseFrom(deps.clock, fence, until, askedAt, deps.times.leaseMs);
-  const call: VendorCall = {
-    jobId: job.jobId,
-    fence,
-    lease,
-    signal: context.signal,
-    repeat: row.attempts > 0 || row.started !== null,
-  };
+  const repeat = row.attempts > 0 || row.started !== null;
+  const call: VendorCall = { jobId: job.jobId, fence, lease, signal: context.signal, repeat };
   const receipt = await namedTarget(row, () => destination.push(call, target, authority, secret)).catch(
     async (error: unknown) => {
-      await closeIfRefused(deps, task, row, error);
+      await closeIfRefused(deps, { ...open, row: begun }, row, error);
       throw error;
     },
   );
-  // The time to take effect counts from the write, however long it waited for its turn.
-  await noteRow(deps, task, 'pushed', (before) => ({
-    ...before,
-    receipt,
-    started: null,
-    opened_at: deps.clock.now(),
-  }));
   context.log.info('pushed', { version: receipt.version });
-  return true;
+  // The time to take effect counts from the write, however long it waited for its turn.
+  const pushed = { receipt, started: null, opened_at: deps.clock.now() };
+  return { ...open, row: begun, pushed };
 }
 
 /** A refusal ends its own write and no other: what an earlier attempt left open may be applied, until a look says otherwise. */
-async function closeIfRefused(deps: DistributeDeps, task: Task, row: Row, error: unknown): Promise<void> {
+async function closeIfRefused(deps: DistributeDeps, at: OpenRow, before: Row, error: unknown): Promise<void> {
   if (!isVelvetError(error) || error.retry === 'reconcile') return;
-  await noteRow(deps, task, 'push_refused', (before) => ({ ...before, started: null, touched: row.touched }));
+  await noteRow(deps, at, 'push_refused', (row) => ({ ...row, started: null, touched: before.touched }));
 }
 
-async function takeEffect(deps: DistributeDeps, task: Task, context: TaskContext): Promise<Verdict> {
-  const open = await presentRow(deps, task);
-  const receipt = open?.row.receipt ?? null;
-  if (open === null || receipt === null) return 'done';
-  const { job, row } = open;
-  const target = targetOf(row);
-  const authority = await deps.authorities.read(target.update_auth_token_name);
-  const call: VendorCall = {
-    jobId: job.jobId,
-    fence: task.fence ?? '',
-    lease: null,
-    signal: context.signal,
-    repeat: false,
-  };
-  const waitedMs = deps.clock.now() - (row.opened_at ?? 0);
-  const asked = await patiently(deps, task, (row.opened_at ?? 0) + deps.times.settleForMs, () =>
-    namedTarget(row, () =>
-      deps.registry.destination(target.update_method).settled(call, target, authority, receipt),
-    ),
+async function takeEffect(
+  deps: DistributeDeps,
+  at: WrittenRow,
+  authority: Secret,
+  context: TaskContext,
+): Promise<Verdict> {
+  const asking = askSettled(deps, at, authority, context);
+  // Most writes take effect at once: then what the push left behind and its end are one record.
+  const atOnce = await asking.then(
+    (answer) => answer === 'yes' && !awaitsHealth(at),
+    () => false,
   );
+  if (atOnce) return succeed(deps, at, context);
+  const open = await recorded(deps, at);
+  return open === null ? 'done' : waitForEffect(deps, open, asking, context);
+}
+
+function askSettled(
+  deps: DistributeDeps,
+  { job, row, task, pushed }: WrittenRow,
+  authority: Secret,
+  context: TaskContext,
+): ReturnType<Destination['settled']> {
+  const target = targetOf(row);
+  const receipt = receiptOf({ ...row, ...pushed });
+  const call = readCall(job, task.fence ?? '', context);
+  return namedTarget(row, () =>
+    deps.registry.destination(target.update_method).settled(call, target, authority, receipt),
+  );
+}
+
+/** Puts on record what the push left behind, before it is waited for. Null where the row was ended meanwhile. */
+async function recorded(deps: DistributeDeps, { pushed, ...open }: WrittenRow): Promise<OpenRow | null> {
+  if (pushed === undefined) return open;
+  const row = await noteRow(deps, open, 'pushed', (before) => ({ ...before, ...pushed }));
+  return row === null ? null : { ...open, row };
+}
+
+async function waitForEffect(
+  deps: DistributeDeps,
+  open: OpenRow,
+  asking: ReturnType<Destination['settled']>,
+  context: TaskContext,
+): Promise<Verdict> {
+  const { row, task } = open;
+  const { version } = receiptOf(row);
+  const waitedMs = deps.clock.now() - (row.opened_at ?? 0);
+  const asked = await patiently(deps, task, (row.opened_at ?? 0) + deps.times.settleForMs, () => asking);
   if ('waitsFor' in asked) return { laterMs: deps.times.settlePollMs };
-  const settled = asked.answer;
-  if (settled === 'failed') throw notEffective(row, `its release v${receipt.version} failed`);
-  if (settled === 'not_yet') {
+  if (asked.answer === 'failed') throw notEffective(row, `its release v${version} failed`);
+  if (asked.answer === 'not_yet') {
     if (waitedMs > deps.times.settleForMs)
       throw notEffective(row, `it is still pending after ${Math.round(waitedMs / 1000)} s`);
     return { laterMs: deps.times.settlePollMs };
   }
-  if (await healthyForNextWave(deps, open, call)) {
-    await endRow(deps, task, 'succeed', (before) => ({
-      row: {
-        ...before,
-        holds: 'new',
-        error: null,
-        paced_until: null,
-        wave_health: before.pinned.healthcheck_endpoint === null ? null : before.wave_health,
-      },
-      event: 'row_written',
-      detail: { version: receipt.version, ...fingerprintDetail(job) },
-    }));
-    context.log.info('write took effect', { version: receipt.version });
-    return 'done';
-  }
+  if (await healthyForNextWave(deps, open, context)) return succeed(deps, open, context);
   if (waitedMs > deps.times.settleForMs) {
     throw new VelvetError('consumer_unhealthy', 'wave is not healthy', { detail: unhealthyDetail(row) });
   }
   if (row.wave_health !== 'waiting')
-    await noteRow(deps, task, 'wave_health_awaited', (before) => ({ ...before, wave_health: 'waiting' }));
+    await noteRow(deps, open, 'wave_health_awaited', (before) => ({ ...before, wave_health: 'waiting' }));
   return { laterMs: deps.times.provePollMs };
+}
+
+async function succeed(deps: DistributeDeps, at: WrittenRow, context: TaskContext): Promise<Verdict> {
+  const { job, pushed } = at;
+  const { version } = receiptOf({ ...at.row, ...pushed });
+  await endRow(deps, at, 'succeed', (before) => ({
+    row: {
+      ...before,
+      ...pushed,
+      holds: 'new',
+      error: null,
+      paced_until: null,
+      wave_health: before.pinned.healthcheck_endpoint === null ? null : before.wave_health,
+    },
+    event: 'row_written',
+    detail: { version, ...fingerprintDetail(job) },
+  }));
+  context.log.info('write took effect', { version });
+  return 'done';
+}
+
+function receiptOf(row: Row): PushReceipt {
+  if (row.receipt === null) throw new VelvetError('invariant_broken', `${row.consumer_id} was not written`);
+  return row.receipt;
+}
+
+function awaitsHealth({ job, row }: OpenRow): boolean {
+  return row.pinned.healthcheck_endpoint !== null && job.tally.pending > 0;
 }
 
 /** A later wave is not begun before this one answers with success: health, not proof. The last wave needs none. */
 async function healthyForNextWave(
   deps: DistributeDeps,
-  { job, row }: OpenRow,
-  call: VendorCall,
+  open: OpenRow,
+  context: TaskContext,
 ): Promise<boolean> {
+  const { job, row, task } = open;
   const endpoint = row.pinned.healthcheck_endpoint;
-  if (endpoint === null || job.tally.pending === 0) return true;
+  if (endpoint === null || !awaitsHealth(open)) return true;
   const result = await deps.healthcheck.probe(
-    call,
+    readCall(job, task.fence ?? '', context),
     { healthcheck_endpoint: endpoint },
     `wave.${job.jobId}.${row.consumer_id}`,
   );

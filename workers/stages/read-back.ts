@@ -13,7 +13,7 @@ export function readBack(deps: StageDeps): Handler {
       if (open === null) return 'done';
       const { job, row } = open;
       const target = targetOf(row);
-      const authority = await deps.authorities.read(target.update_auth_token_name);
+      const authority = await deps.authorities.ofPhase(target.update_auth_token_name, job);
       const known = deps.values.known(job);
       const call: VendorCall = {
         jobId: job.jobId,
@@ -43,7 +43,7 @@ export function readBack(deps: StageDeps): Handler {
           detail: `${row.consumer_id}: ${seen.detail}. Mend it, then retry the row.`,
         });
       if (seen.holds === 'new' && seen.effect === 'running') {
-        await noteRow(deps, task, 'read_back', (before) => ({
+        await noteRow(deps, open, 'read_back', (before) => ({
           ...before,
           holds: 'new',
           // A destination that was written since is as new as this look at it.
@@ -58,7 +58,7 @@ export function readBack(deps: StageDeps): Handler {
       }
       // The probe's deadline ends the row; until then this keeps looking, and says what it waits for.
       if (row.error?.detail !== seen.detail) {
-        await noteRow(deps, task, 'read_back_awaited', (before) => ({
+        await noteRow(deps, open, 'read_back_awaited', (before) => ({
           ...before,
           effective_at: null,
           effective_version: null,

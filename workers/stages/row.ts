@@ -12,67 +12,77 @@ import {
   type RowEvent,
 } from '../../shared/rotation/rows.ts';
 import type { Times } from '../../shared/times.ts';
-import type { RowChange, Speaker } from '../../shared/transition.ts';
+import type { RowChange, RowRead, Speaker } from '../../shared/transition.ts';
 import type { Handler } from '../run.ts';
-import { presentJob, type CoreDeps } from './deps.ts';
+import type { CoreDeps } from './deps.ts';
 
 export interface OpenRow {
   readonly job: Job;
   readonly row: Row;
   readonly phase: Phase;
-  readonly by: Speaker;
+  readonly task: Task;
 }
 
 /** The row, where it is in progress in the phase that the task was made for and no later attempt has the fence; else null. */
 export async function presentRow(deps: CoreDeps, task: Task): Promise<OpenRow | null> {
-  const job = await presentJob(deps, task);
-  if (job === null || job.phase === null || task.consumerId === undefined) return null;
-  const [row, fence] = await Promise.all([deps.store.row(job, task.consumerId), deps.store.fence(job)]);
-  if (row === null || fence !== task.fence || statusIn(row, job.phase) !== 'in_progress') return null;
-  return { job, row, phase: job.phase, by: rowSpeaker(task) };
+  const standing = task.consumerId === undefined ? null : await deps.store.standing(task, task.consumerId);
+  if (standing === null) return null;
+  const { job, row, fence } = standing;
+  if (job.statusVersion !== task.version || job.phase === null) return null;
+  if (fence !== task.fence || statusIn(row, job.phase) !== 'in_progress') return null;
+  return { job, row, phase: job.phase, task };
 }
 
-export function rowSpeaker(task: Task): Speaker {
-  return { kind: 'attempt', fence: task.fence ?? null, statusVersion: task.version };
+export function rowSpeaker(task: Task, read?: RowRead): Speaker {
+  const speaker = { kind: 'attempt', fence: task.fence ?? null, statusVersion: task.version } as const;
+  return read === undefined ? speaker : { ...speaker, read };
+}
+
+/** A row of a task's own: as the task has read it, which is tried first, or to be read when it is written. */
+export type RowAt = Task | OpenRow;
+
+function speakerAt(at: RowAt): { readonly task: Task; readonly by: Speaker } {
+  return 'task' in at ? { task: at.task, by: rowSpeaker(at.task, at) } : { task: at, by: rowSpeaker(at) };
 }
 
 /** Ends the row's phase, unless something else ended it meanwhile. */
 export async function endRow(
   deps: CoreDeps,
-  task: Task,
+  at: RowAt,
   on: RowEvent,
   ending: (row: Row, job: Job) => { row: Row; event: string; detail?: Record<string, unknown> },
 ): Promise<void> {
-  await deps.transitions.settleRow(
-    task,
-    task.consumerId ?? '',
-    rowSpeaker(task),
-    (row, job): RowChange | null => {
-      const phase = job.phase ?? 'distribute';
-      const to = rowStep(statusIn(row, phase), on);
-      if (to === null) return null;
-      const end = ending(row, job);
-      return { ...end, row: withStatus(end.row, phase, to) };
-    },
-  );
+  const { task, by } = speakerAt(at);
+  await deps.transitions.settleRow(task, task.consumerId ?? '', by, (row, job): RowChange | null => {
+    const phase = job.phase ?? 'distribute';
+    const to = rowStep(statusIn(row, phase), on);
+    if (to === null) return null;
+    const end = ending(row, job);
+    return { ...end, row: withStatus(end.row, phase, to) };
+  });
 }
 
-/** Writes to a row that stays in progress. False where it no longer is: then nothing was written, and nothing may be done in its name. */
+/** Writes to a row that stays in progress, and answers with it. Null where it no longer is: then nothing was written, and nothing may be done in its name. */
 export async function noteRow(
   deps: CoreDeps,
-  task: Task,
+  at: RowAt,
   event: string,
   change: (row: Row) => Row,
-  tasks: readonly Task[] = [],
-): Promise<boolean> {
+): Promise<Row | null> {
+  const { task, by } = speakerAt(at);
+  let written: Row | null = null;
   const outcome = await deps.transitions.settleRow(
     task,
     task.consumerId ?? '',
-    rowSpeaker(task),
-    (row, job) =>
-      statusIn(row, job.phase ?? 'distribute') === 'in_progress' ? { row: change(row), event, tasks } : null,
+    by,
+    (row, job): RowChange | null => {
+      if (statusIn(row, job.phase ?? 'distribute') !== 'in_progress') return null;
+      const changed = change(row);
+      written = { ...changed, rev: row.rev + 1 };
+      return { row: changed, event };
+    },
   );
-  return outcome !== null;
+  return outcome === null ? null : written;
 }
 
 /** A vendor's pause is shown on the row, and does not count against its time. */

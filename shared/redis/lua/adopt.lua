@@ -15,6 +15,6 @@ else
   if claimant ~= a.claimant then return {-4, claimant or ''} end
   redis.call('DEL', KEYS[1])
 end
-append(KEYS[3], KEYS[4], a.wake, a.events)
+append(KEYS[3], KEYS[4], a.wake, a.events, 1)
 remember(KEYS[5], 'commits', a.commit_id, fence)
 return {0, fence}

@@ -1,7 +1,7 @@
 -- The one script that changes a job's status: checks, then record, events, tasks and version together.
 -- KEYS 1 job  2 rows  3 claim  4 fence  5 events  6 seq  7 outbox  8 open  9 idem
 -- ARGV 1 JSON {job_id, commit_id, version, fence ('' = not an attempt's), claim, raise ('' = no), fields,
---      rows: {id, rev that was read, row}, events, tasks, close_ms, wake}
+--      rows: {id, rev that was read}, tasks, close_ms, wake}  2… the rows, in that order, then the events
 -- Returns {0} applied, now or by an earlier sending of this call · {-1} no such job · {-2} stale version, or a row moved
 --         · {-3} stale fence · {-4, claimant} claimed by another
 local a = cjson.decode(ARGV[1])
@@ -16,14 +16,14 @@ if (a.claim == 'keep' or a.claim == 'free') and claimant ~= a.job_id then return
 -- Row tasks write without raising the version: what they wrote since the rows were read is not written over.
 for _, row in ipairs(a.rows) do
   local stored = redis.call('HGET', KEYS[2], row[1])
-  if not stored or tostring(cjson.decode(stored).rev) ~= row[2] then return {-2} end
+  if not stored or revision(stored) ~= row[2] then return {-2} end
 end
 if a.claim == 'take' then redis.call('SET', KEYS[3], a.job_id) end
 if a.claim == 'free' then redis.call('DEL', KEYS[3]) end
 if a.raise ~= '' then raise(KEYS[4], a.raise) end
 set(KEYS[1], a.fields)
-for _, row in ipairs(a.rows) do redis.call('HSET', KEYS[2], row[1], row[3]) end
-append(KEYS[5], KEYS[6], a.wake, a.events)
+for n, row in ipairs(a.rows) do redis.call('HSET', KEYS[2], row[1], ARGV[n + 1]) end
+append(KEYS[5], KEYS[6], a.wake, ARGV, #a.rows + 2)
 post(KEYS[7], a.tasks)
 if a.close_ms > 0 then close(KEYS[8], KEYS[9], a.job_id, a.close_ms) end
 remember(KEYS[1], 'commits', a.commit_id, '')

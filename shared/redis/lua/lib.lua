@@ -12,12 +12,14 @@ local function remember(key, field, id, answer)
   redis.call('HSET', key, field, string.sub(calls, -320))
 end
 
--- Appends to the credential's stream with dense numbers and wakes those who follow it.
-local function append(events, seq, wake, rows)
-  for _, row in ipairs(rows) do
-    redis.call('XADD', events, redis.call('INCR', seq) .. '-0', 'row', row)
+-- Appends the rows from a place on to the credential's stream, with dense numbers, and wakes those who follow it.
+local function append(events, seq, wake, rows, from)
+  local last
+  for n = from, #rows do
+    last = redis.call('INCR', seq)
+    redis.call('XADD', events, last .. '-0', 'row', rows[n])
   end
-  if #rows > 0 then redis.call('PUBLISH', wake, redis.call('GET', seq)) end
+  if last then redis.call('PUBLISH', wake, last) end
 end
 
 local function post(outbox, tasks)

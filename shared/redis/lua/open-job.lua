@@ -15,5 +15,5 @@ set(KEYS[1], a.fields)
 for _, row in ipairs(a.rows) do redis.call('HSET', KEYS[2], row[1], row[2]) end
 redis.call('ZADD', KEYS[3], a.now, a.job_id)
 redis.call('SADD', KEYS[4], a.job_id)
-append(KEYS[5], KEYS[6], a.wake, a.events)
+append(KEYS[5], KEYS[6], a.wake, a.events, 1)
 return {0, a.job_id}

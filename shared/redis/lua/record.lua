@@ -4,6 +4,6 @@
 -- Returns {0} appended, now or by an earlier sending of this call
 local a = cjson.decode(ARGV[1])
 if answered(KEYS[3], 'commits', a.commit_id) then return {0} end
-append(KEYS[1], KEYS[2], a.wake, a.events)
+append(KEYS[1], KEYS[2], a.wake, a.events, 1)
 remember(KEYS[3], 'commits', a.commit_id, '')
 return {0}

@@ -1,37 +1,31 @@
 -- Writes one row if nobody else did since it was read, counts it, and where that closes the phase moves the job.
 -- KEYS 1 job  2 rows  3 claim  4 fence  5 events  6 seq  7 outbox  8 open  9 idem
--- ARGV 1 JSON {job_id, commit_id, consumer_id, version, fence ('' = an operator's), claim, rev, row, delta, events, tasks,
---      fields (of the job, always), closings: outcome -> {fields, events, tasks, frees, close_ms}, wake}
+-- ARGV 1 JSON {job_id, commit_id, consumer_id, version, fence ('' = an operator's), claim, rev, delta, tasks, fields (of the job,
+--      always), closings (none = not at hand): outcome -> {fields, events, tasks, frees, close_ms}, wake}  2 row  3… events
 -- Returns {0, outcome} applied, now or before · {-1} no such row · {-2} stale version · {-3} stale fence · {-6} the row moved
+--         · {-7} it would close the phase: send it again with the closings
 local a = cjson.decode(ARGV[1])
 local stored = redis.call('HGET', KEYS[2], a.consumer_id)
 if not stored then return {-1} end
 -- Remembered beside each row, so that many rows that end together do not push one another out. No consumer's id begins with ~.
 local commits = '~' .. a.consumer_id
-local outcome = answered(KEYS[2], commits, a.commit_id)
-if outcome then return {0, outcome} end
+local before = answered(KEYS[2], commits, a.commit_id)
+if before then return {0, before} end
 if redis.call('HGET', KEYS[1], 'version') ~= a.version then return {-2} end
 if a.fence ~= '' and redis.call('GET', KEYS[4]) ~= a.fence then return {-3} end
 if a.claim ~= 'none' and redis.call('GET', KEYS[3]) ~= a.job_id then return {-3} end
-if tostring(cjson.decode(stored).rev) ~= a.rev then return {-6} end
-redis.call('HSET', KEYS[2], a.consumer_id, a.row)
-local t, moved = {}, false
-for key, by in pairs(a.delta) do
-  moved = moved or by ~= 0
-  t[key] = redis.call('HINCRBY', KEYS[1], 't_' .. key, by)
-end
+if revision(stored) ~= a.rev then return {-6} end
+local outcome = outcome_after(KEYS[1], a.delta)
+if outcome ~= 'open' and not a.closings then return {-7} end
+redis.call('HSET', KEYS[2], a.consumer_id, ARGV[2])
+for key, by in pairs(a.delta) do if by ~= 0 then redis.call('HINCRBY', KEYS[1], 't_' .. key, by) end end
 set(KEYS[1], a.fields)
-append(KEYS[5], KEYS[6], a.wake, a.events)
+append(KEYS[5], KEYS[6], a.wake, ARGV, 3)
 post(KEYS[7], a.tasks)
--- The same lines as outcomeOf() in shared/rotation/rows.ts; test/redis/scripts.test.ts holds them against each other.
-outcome = (t.proven > 0 or t.pending > 0) and 'some' or 'none'
-if t.failed == 0 and t.proven > 0 then outcome = 'all' end
-if t.failed == 0 and t.pending > 0 then outcome = 'wave' end
-if t.open > 0 or not moved then outcome = 'open' end
-local closing = a.closings[outcome]
+local closing = a.closings and a.closings[outcome]
 if closing then
   set(KEYS[1], closing.fields)
-  append(KEYS[5], KEYS[6], a.wake, closing.events)
+  append(KEYS[5], KEYS[6], a.wake, closing.events, 1)
   post(KEYS[7], closing.tasks)
   if closing.frees then redis.call('DEL', KEYS[3]) end
   if closing.close_ms > 0 then close(KEYS[8], KEYS[9], a.job_id, closing.close_ms) end

@@ -1,8 +1,8 @@
 // The baseline: as many tasks as a fan-out has, on BullMQ with nothing of Velvet around it.
 import { Queue, Worker } from 'bullmq';
+import { Redis } from 'ioredis';
 import { systemClock } from '../../shared/lib/clock.ts';
 import { keepTasks, queueTable } from '../../shared/queue/queues.ts';
-import { connect } from '../../shared/redis/connection.ts';
 import { taskId, type Task } from '../../shared/rotation/effects.ts';
 import { times } from '../../shared/times.ts';
 
@@ -10,7 +10,8 @@ const NAME = 'bare';
 
 /** Milliseconds from the first task's add to the last one's end, with the options that Velvet's row tasks have. */
 export async function bareQueue(redisUrl: string, count: number): Promise<number> {
-  const connection = connect({ url: redisUrl, rejectUnauthorized: true }, 'working', times, () => undefined);
+  // BullMQ's own demand, and nothing else.
+  const connection = new Redis(redisUrl, { maxRetriesPerRequest: null });
   const queue = new Queue(NAME, { connection, skipVersionCheck: true });
   const { attempts, concurrency } = queueTable.distribute;
   const worker = new Worker(NAME, () => Promise.resolve(), {

@@ -1,4 +1,5 @@
 // The kinds of connection to Redis. Law: no process of Velvet works on a Redis that may evict or that forgets.
+import type { Duplex } from 'node:stream';
 import { Redis } from 'ioredis';
 import type { Times } from '../times.ts';
 import { VelvetError } from '../lib/errors.ts';
@@ -32,7 +33,26 @@ export function connect(
   });
   // Without a listener ioredis prints by itself and a closed socket ends the process.
   redis.on('error', onError);
+  redis.on('connect', () => writeOnceATurn(redis.stream));
   return redis;
+}
+
+/** What is sent in one turn of the event loop leaves in one piece: with twenty tasks at once the system calls cost more than the commands. */
+function writeOnceATurn(stream: Duplex): void {
+  const write = stream.write.bind(stream) as Duplex['write'];
+  let corked = false;
+  const uncork = () => {
+    corked = false;
+    stream.uncork();
+  };
+  stream.write = ((...args: Parameters<Duplex['write']>) => {
+    if (!corked) {
+      corked = true;
+      stream.cork();
+      process.nextTick(uncork);
+    }
+    return write(...args);
+  }) as Duplex['write'];
 }
 
 /** Why this Redis may not be used, each reason with what to do; empty where it may. INFO rather than CONFIG: hosted ones refuse the latter. */

@@ -1,5 +1,5 @@
 // Reads and writes job records. Law: the only caller of scripts that touch a job; every write names what it read.
-import type { ChainableCommander, Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import type { Fence } from '../lib/lease.ts';
 import { taskId, type JobRef, type Task } from '../rotation/effects.ts';
 import { encodePatch, parseJob, type Job } from '../rotation/job.ts';
@@ -146,13 +146,15 @@ export function createJobStore(redis: Redis, idempotencyKeepMs: number): JobStor
 
     async standing(ref, consumerId) {
       const keys = keysOf(ref);
-      const asked = redis
-        .pipeline()
-        .hmget(keys.job(ref.jobId), ...jobMark)
-        .hget(keys.rows(ref.jobId), consumerId)
-        .get(keys.fence);
-      const [[version, updatedAt, ...counts], row, fence] = (await answersOf(asked)) as StandingAnswer;
-      if (version === null || row === null) return null;
+      // Sent together, so that they travel together.
+      const [[version, updatedAt, ...counts], row, fence] = await guarded(
+        Promise.all([
+          redis.hmget(keys.job(ref.jobId), ...jobMark),
+          redis.hget(keys.rows(ref.jobId), consumerId),
+          redis.get(keys.fence),
+        ]),
+      );
+      if ((version ?? null) === null || row === null) return null;
       const known = kept.get(ref.jobId);
       const same = known?.version === Number(version) && known.updatedAt === Number(updatedAt);
       const job = same ? { ...known, tally: tallyFrom(counts) } : await load(ref);
@@ -253,17 +255,6 @@ export function createJobStore(redis: Redis, idempotencyKeepMs: number): JobStor
 
 function keysOf(ref: Pick<JobRef, 'credential' | 'env'>): CredentialKeys {
   return credentialKeys(ref.credential, ref.env);
-}
-
-type StandingAnswer = readonly [mark: readonly (string | null)[], row: string | null, fence: string | null];
-
-async function answersOf(asked: ChainableCommander): Promise<readonly unknown[]> {
-  const answers = (await guarded(asked.exec())) ?? [];
-  return Promise.all(
-    answers.map(([error, answer]) =>
-      guarded(error === null ? Promise.resolve(answer) : Promise.reject(error)),
-    ),
-  );
 }
 
 function tallyFrom(counts: readonly (string | null | undefined)[]): Tally {

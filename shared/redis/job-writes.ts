@@ -64,13 +64,13 @@ export interface OpenRequest {
   readonly now: number;
 }
 
-const process = randomBytes(9).toString('base64url');
+const thisProcess = randomBytes(9).toString('base64url');
 let calls = 0;
 
 /** Names one call to a script. ioredis sends a call again whose answer was lost; by this it is known again. */
 export function commitId(): string {
   calls += 1;
-  return `${process}.${calls.toString(36)}`;
+  return `${thisProcess}.${calls.toString(36)}`;
 }
 
 /** Eight characters that tell two attempts with an equal counter apart, e.g. after a restore of an older Redis. */

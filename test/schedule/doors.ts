@@ -32,7 +32,17 @@ export function fetchThrough(turns: Turns, network: typeof fetch): typeof fetch 
   };
 }
 
-const reads = new Set(['get', 'hget', 'hgetall', 'hvals', 'hexists', 'smembers', 'zrange', 'xrange']);
+const reads = new Set([
+  'get',
+  'hget',
+  'hmget',
+  'hgetall',
+  'hvals',
+  'hexists',
+  'smembers',
+  'zrange',
+  'xrange',
+]);
 const changes = new Set(['evalsha', 'eval', 'sadd', 'hset', 'hdel']);
 
 /** Every command is one effect. A command that is neither known as a read nor as a change is refused, so that none goes by unseen. */
@@ -95,7 +105,7 @@ export function redisAnswers(): RedisAnswers {
 const lua = (file: string) =>
   readFileSync(new URL(`../../shared/redis/lua/${file}`, import.meta.url), 'utf8');
 const sources = Object.entries(scriptTable).map(
-  ([name, { file }]) => [name, `${lua('lib.lua')}\n${lua(file)}`] as const,
+  ([name, { file }]) => [name, `${lua('lib.lua')}\n${lua('lib-rows.lua')}\n${lua(file)}`] as const,
 );
 const names = new Map(
   sources.map(([name, source]) => [createHash('sha1').update(source).digest('hex'), name]),

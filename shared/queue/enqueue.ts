@@ -35,23 +35,25 @@ export function createRelay(
     async addRows(tasks) {
       for (const name of queueNames) {
         const own = tasks.filter((task) => queueOf(task) === name);
-        if (own.length > 0)
+        for (const part of inParts(own))
           await asked(
             queues[name].addBulk(
-              own.map((task) => ({ name: task.effect, data: task, opts: optionsOf(task) })),
+              part.map((task) => ({ name: task.effect, data: task, opts: optionsOf(task) })),
             ),
           );
       }
     },
 
     async alive(tasks) {
-      const states = await Promise.all(
-        tasks.map(
-          async (task) =>
-            [taskId(task), await asked(queues[queueOf(task)].getJobState(taskId(task)))] as const,
-        ),
-      );
-      return new Set(states.filter(([, state]) => liveStates.has(state)).map(([id]) => id));
+      const living = new Set<string>();
+      for (const part of inParts(tasks)) {
+        const looking = part.map(async (task) => {
+          const id = taskId(task);
+          if (liveStates.has(await asked(queues[queueOf(task)].getJobState(id)))) living.add(id);
+        });
+        await Promise.all(looking);
+      }
+      return living;
     },
   };
 }
@@ -66,6 +68,14 @@ async function asked<T>(asking: Promise<T>): Promise<T> {
       kind: 'ConnectionError',
     });
   }
+}
+
+/** So many at once that nobody else on the connection waits long for an answer. */
+const AT_ONCE = 500;
+
+function inParts<T>(all: readonly T[]): readonly (readonly T[])[] {
+  const count = Math.ceil(all.length / AT_ONCE);
+  return Array.from({ length: count }, (_, n) => all.slice(n * AT_ONCE, (n + 1) * AT_ONCE));
 }
 
 export function queueOf(task: Task): QueueName {

@@ -39,20 +39,21 @@ export function connect(
 
 /** What is sent in one turn of the event loop leaves in one piece: with twenty tasks at once the system calls cost more than the commands. */
 function writeOnceATurn(stream: Duplex): void {
-  const write = stream.write.bind(stream) as Duplex['write'];
+  const write: (...args: Parameters<Duplex['write']>) => boolean = stream.write.bind(stream);
   let corked = false;
   const uncork = () => {
     corked = false;
     stream.uncork();
   };
-  stream.write = ((...args: Parameters<Duplex['write']>) => {
+  const corkedWrite: typeof write = (...args) => {
     if (!corked) {
       corked = true;
       stream.cork();
       process.nextTick(uncork);
     }
     return write(...args);
-  }) as Duplex['write'];
+  };
+  Object.assign(stream, { write: corkedWrite });
 }
 
 /** Why this Redis may not be used, each reason with what to do; empty where it may. INFO rather than CONFIG: hosted ones refuse the latter. */

@@ -173,7 +173,12 @@ const countsAs: Record<RowStatus, Tally> = {
 };
 
 export function tally(rows: readonly Row[], phase: Phase): Tally {
-  return rows.map((row) => countsAs[statusIn(row, phase)]).reduce(addTally, emptyTally);
+  const sum: Record<keyof Tally, number> = { ...emptyTally };
+  for (const row of rows) {
+    const counts = countsAs[statusIn(row, phase)];
+    for (const key of tallyKeys) sum[key] += counts[key];
+  }
+  return sum;
 }
 
 /** What a row's step changes in the counts. */

@@ -8,6 +8,7 @@ import {
   rowsToOpen,
   statusIn,
   tally,
+  toBeProven,
   withStatus,
   type Phase,
   type Row,
@@ -21,9 +22,12 @@ export function startPhase(deps: CoreDeps, phase: 'distribute' | 'validate'): Ha
     async run(task, context) {
       const job = await presentJob(deps, task);
       if (job === null) return 'done';
-      const rows = (await deps.store.rows(job)).map((row) => readied(row, phase));
+      const before = await deps.store.rows(job);
+      const rows = before.map((row) => readied(row, phase));
+      // Of thousands of rows few change their status here; the others are readied when they are opened.
+      const moved = rows.filter((row, n) => statusIn(row, phase) !== statusIn(before[n] ?? row, phase));
       await deps.transitions.apply(task, 'fan_out_started', speaker(task, context), () => ({
-        rows,
+        rows: moved,
         tally: tally(rows, phase),
         detail: { rows: rows.length },
       }));
@@ -61,7 +65,14 @@ export function openRows(deps: CoreDeps): Handler {
   };
 }
 
-/** Opens what is due, decided from rows that are read after the job whose version the commit names; another try's work is left alone. */
+/** Redis does nothing else while a commit is carried out: this many rows keep it for some 10 ms. */
+const OPENED_AT_ONCE = 500;
+
+/**
+ * Opens what is due, a part at a time, decided from rows that are read after the job whose version the commit names; another
+ * try's work is left alone. Whoever dies between two parts leaves pending rows of an open wave, which the next try opens. None
+ * of them has a task before all are open, so that no phase is closed by the part of it that was.
+ */
 async function opened(
   deps: CoreDeps,
   task: Task,
@@ -69,34 +80,40 @@ async function opened(
   phase: Phase,
 ): Promise<readonly Row[] | 'none to prove'> {
   const by = { kind: 'attempt', fence: null, statusVersion: task.version } as const;
-  let toProve = true;
-  await deps.transitions.apply(task, 'rows_opened', by, async () => {
-    const rows = await deps.store.rows(job);
-    const due = tally(rows, phase).open === 0 ? rowsToOpen(rows, phase) : [];
-    toProve = due.length > 0 || tally(rows, phase).open > 0;
-    if (due.length === 0) return null;
-    const now = deps.clock.now();
-    const after = rows.map((row) => (due.includes(row) ? openedRow(row, phase, now) : row));
-    const changed = after.filter((row, index) => row !== rows[index]);
-    return {
-      rows: changed,
-      tally: tally(after, phase),
-      detail: { phase, consumers: due.map((row) => row.consumer_id) },
-    };
-  });
+  let rows: readonly Row[] = [];
+  // The rows as the commit before left them: read again only where somebody wrote in between.
+  let left: readonly Row[] | null = null;
+  for (let part: readonly Row[] = []; ;) {
+    await deps.transitions.apply(task, 'rows_opened', by, async () => {
+      const before = left ?? (await deps.store.rows(job));
+      left = null;
+      const now = deps.clock.now();
+      part = rowsToOpen(before, phase)
+        .slice(0, OPENED_AT_ONCE)
+        .map((row) => openedRow(row, phase, now));
+      const names = new Map(part.map((row) => [row.consumer_id, row]));
+      rows = before.map((row) => names.get(row.consumer_id) ?? row);
+      if (part.length === 0) return null;
+      return { rows: part, tally: tally(rows, phase), detail: { phase, consumers: [...names.keys()] } };
+    });
+    if (part.length < OPENED_AT_ONCE) break;
+    const written = new Set(part);
+    left = rows.map((row) => (written.has(row) ? { ...row, rev: row.rev + 1 } : row));
+  }
   // What a person confirmed or skipped stands as it is. The table asks once more whether nothing is open.
-  if (phase === 'prove' && !toProve) {
+  if (phase === 'prove' && tally(rows, phase).open === 0) {
     await deps.transitions.apply(task, 'proofs_stand', by, () => ({
       detail: { reason: 'no row was proven by Velvet itself' },
     }));
     return 'none to prove';
   }
-  return deps.store.rows(job);
+  return rows;
 }
 
 function openedRow(row: Row, phase: Phase, now: number): Row {
+  const ready = phase === 'distribute' ? row : toBeProven(row);
   const open = withStatus(
-    { ...row, opened_at: now, updated_at: now },
+    { ...ready, opened_at: now, updated_at: now },
     phase,
     rowStep(statusIn(row, phase), 'open') ?? 'in_progress',
   );

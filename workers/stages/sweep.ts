@@ -1,7 +1,7 @@
 // The rescuer: relays what was decided and not queued, and orders the work of silent jobs once more. Several may sweep at once.
 import { kindOf, type Job } from '../../shared/rotation/job.ts';
 import { taskId, type Effect, type Task } from '../../shared/rotation/effects.ts';
-import { statusIn } from '../../shared/rotation/rows.ts';
+import { statusIn, type Row } from '../../shared/rotation/rows.ts';
 import { logfields, type Log } from '../../shared/lib/log.ts';
 import type { CoreDeps } from './deps.ts';
 
@@ -51,9 +51,19 @@ async function rescued(deps: CoreDeps, job: Job): Promise<boolean> {
   return true;
 }
 
+const ROWS_A_ROUND = 500;
+
+/** Of thousands of rows another part in each round: a queue that lost its tasks is seen at once, a single task within a few rounds more. */
+function partDue(rows: readonly Row[], now: number, everyMs: number): readonly Row[] {
+  const parts = Math.max(1, Math.ceil(rows.length / ROWS_A_ROUND));
+  const from = (Math.floor(now / everyMs) % parts) * ROWS_A_ROUND;
+  return rows.slice(from, from + ROWS_A_ROUND);
+}
+
 async function everyOpenRowHasATask(deps: CoreDeps, job: Job): Promise<boolean> {
   const phase = job.phase ?? 'distribute';
-  const rows = (await deps.store.rows(job)).filter((row) => statusIn(row, phase) === 'in_progress');
+  const open = (await deps.store.rows(job)).filter((row) => statusIn(row, phase) === 'in_progress');
+  const rows = partDue(open, deps.clock.now(), deps.times.sweepMs);
   const effect: Effect = phase === 'distribute' ? 'push_row' : 'probe_row';
   const tasks = rows.map((row) => ({ ...taskOf(job, effect), consumerId: row.consumer_id }));
   return (await someAlive(deps, job, tasks)).size === rows.length;

@@ -2,6 +2,7 @@
 import { fanout } from './bench/fanout.ts';
 import type { Report } from './bench/measure.ts';
 import { openPlace, type Place } from './bench/place.ts';
+import { recovery } from './bench/recovery.ts';
 import { jsonReport, tableReport } from './bench/report.ts';
 import { walltime } from './bench/walltime.ts';
 import { note, refuse, runCommand } from './cli/say.ts';
@@ -10,6 +11,7 @@ import { onReasonToStop } from './cli/signals.ts';
 const benches: Readonly<Record<string, (place: Place, report: Report) => Promise<void>>> = {
   fanout,
   walltime,
+  recovery,
 };
 
 await runCommand(async () => {
@@ -21,11 +23,15 @@ await runCommand(async () => {
     refuse(`There is no bench ${unknown.join(', ')}. There are: ${Object.keys(benches).join(', ')}.`);
   // What was started is ended with this process; its folder goes with it.
   onReasonToStop(() => process.exit(1));
+  // Each crew of processes leaves one for the case that this process fails.
+  process.setMaxListeners(0);
   const write = (line: string) => void process.stdout.write(`${line}\n`);
   const report = asJson ? jsonReport(write) : tableReport(write);
   for (const name of asked.length === 0 ? Object.keys(benches) : asked) {
     // A fresh server for each: what one left behind is no part of the next.
     await using place = await openPlace(note);
+    // Whatever a bench makes besides goes with it.
+    process.env['TMPDIR'] = place.folder;
     await benches[name]?.(place, report);
   }
 });

@@ -116,6 +116,8 @@ export interface World extends AsyncDisposable {
   readonly bootstrapToken: string;
   readonly operator: string;
   readonly log: string[];
+  /** What a worker process of its own finds in its environment, to work in this world. */
+  readonly environment: Readonly<Record<string, string>>;
   token(
     scopes: readonly Scope[],
     more?: {
@@ -318,6 +320,17 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
     bootstrapToken: outside.bootstrap.token,
     operator,
     log,
+    environment: {
+      APP_ENV: ENV,
+      REDIS_URL: redisUrl,
+      VELVET_MANIFEST: manifestPath,
+      VELVET_ALLOW_LOOPBACK: '1',
+      VELVET_FILE_VAULT_DIR: vaultDir,
+      VELVET_FILE_VAULT_KEY: keys.vault.toString('base64'),
+      VELVET_FINGERPRINT_KEY: keys.fingerprint.toString('base64'),
+      HEROKU_API_URL: outside.heroku.url,
+      HK_VELVET_BOOTSTRAP: outside.bootstrap.token,
+    },
     token,
     api,
     create,

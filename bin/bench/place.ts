@@ -13,13 +13,15 @@ export interface Place extends AsyncDisposable {
   emptied(): Promise<void>;
 }
 
+/** Before a bench names its own. */
+const outerTmp = tmpdir();
 const READY_MS = 20_000;
 const GRACE_MS = 2_000;
 
 export async function openPlace(say: (text: string) => void): Promise<Place> {
   demandRedisServer();
-  const folder = mkdtempSync(join(tmpdir(), 'velvet-bench-'));
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  const folder = mkdtempSync(join(outerTmp, 'velvet-bench-'));
+  const removed = () => rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
   const redisDir = join(folder, 'redis');
   mkdirSync(redisDir);
   const crew = createCrew({
@@ -27,6 +29,8 @@ export async function openPlace(say: (text: string) => void): Promise<Place> {
     onLine: () => undefined,
     onEvent: (name, text) => say(`${name} ${text}`),
   });
+  // Behind the crew's own: what writes there is ended first.
+  process.once('exit', removed);
   const port = await freePort();
   const redisUrl = `redis://127.0.0.1:${port}`;
   crew.start({ name: 'redis', command: redisCommand(port, redisDir), env: {}, againAfterMs: () => null });
@@ -42,7 +46,8 @@ export async function openPlace(say: (text: string) => void): Promise<Place> {
     async [Symbol.asyncDispose]() {
       redis.disconnect();
       await crew.stop(GRACE_MS);
-      rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
+      process.removeListener('exit', removed);
+      removed();
     },
   };
 }

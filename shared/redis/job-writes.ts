@@ -118,7 +118,7 @@ export function rowArg(request: RowWrite): ScriptArg {
     claim: job.flowType === 'testing' ? 'none' : 'keep',
     rev: String(before.rev),
     wake: credentialKeys(job.credential, job.env).wake,
-    delta: request.delta,
+    delta: Object.fromEntries(Object.entries(request.delta).filter(([, by]) => by !== 0)),
     fields: request.fields,
     tasks: request.tasks.map((task) => [taskId(task), JSON.stringify(task)]),
     texts: [rowText(after, before.rev + 1), ...request.events.map((event) => JSON.stringify(event))],

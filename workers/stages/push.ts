@@ -68,7 +68,6 @@ async function write(
       throw error;
     },
   );
-  context.log.info('pushed', { version: receipt.version });
   // The time to take effect counts from the write, however long it waited for its turn.
   const pushed = { receipt, started: null, opened_at: deps.clock.now() };
   return { ...open, row: begun, pushed };
@@ -93,7 +92,7 @@ async function takeEffect(
     () => false,
   );
   if (atOnce) return succeed(deps, at, context);
-  const open = await recorded(deps, at);
+  const open = await recorded(deps, at, context);
   return open === null ? 'done' : waitForEffect(deps, open, asking, context);
 }
 
@@ -112,10 +111,16 @@ function askSettled(
 }
 
 /** Puts on record what the push left behind, before it is waited for. Null where the row was ended meanwhile. */
-async function recorded(deps: DistributeDeps, { pushed, ...open }: WrittenRow): Promise<OpenRow | null> {
+async function recorded(
+  deps: DistributeDeps,
+  { pushed, ...open }: WrittenRow,
+  context: TaskContext,
+): Promise<OpenRow | null> {
   if (pushed === undefined) return open;
   const row = await noteRow(deps, open, 'pushed', (before) => ({ ...before, ...pushed }));
-  return row === null ? null : { ...open, row };
+  if (row === null) return null;
+  context.log.info('pushed', { version: receiptOf(row).version });
+  return { ...open, row };
 }
 
 async function waitForEffect(

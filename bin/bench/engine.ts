@@ -8,10 +8,12 @@ import { createRelay } from '../../shared/queue/enqueue.ts';
 import { openQueues } from '../../shared/queue/queues.ts';
 import { createClaims } from '../../shared/redis/claim.ts';
 import { connect } from '../../shared/redis/connection.ts';
+import { createGround } from '../../shared/redis/ground.ts';
 import { createJobStore } from '../../shared/redis/job-store.ts';
 import { times } from '../../shared/times.ts';
 import { createTransitions } from '../../shared/transition.ts';
-import { startWorker, type Handler } from '../../workers/run.ts';
+import { onSureGround } from '../../workers/on-sure-ground.ts';
+import { startWorker, type Handler, type Handlers } from '../../workers/run.ts';
 import type { CoreDeps, DistributeDeps } from '../../workers/stages/deps.ts';
 import { openRows, startPhase } from '../../workers/stages/fan-out.ts';
 import { push } from '../../workers/stages/push.ts';
@@ -61,17 +63,17 @@ export async function openEngine(redisUrl: string, folder: string): Promise<Engi
 
   const ended = closing();
   const about = { connection: redis, times, clock: systemClock, log };
+  const onGround = (handlers: Handlers) =>
+    onSureGround(handlers, { ground: createGround(redis), times, reconcile: null });
+  const stages = onGround({
+    enqueue_distribute: startPhase(core, 'distribute'),
+    open_rows: openRows(core),
+    enqueue_validate: ended.handler,
+  });
+  const rows = onGround({ push_row: push(deps) });
   const workers = [
-    startWorker({
-      ...about,
-      queue: 'stage',
-      handlers: {
-        enqueue_distribute: startPhase(core, 'distribute'),
-        open_rows: openRows(core),
-        enqueue_validate: ended.handler,
-      },
-    }),
-    startWorker({ ...about, queue: 'distribute', handlers: { push_row: push(deps) } }),
+    startWorker({ ...about, queue: 'stage', handlers: stages }),
+    startWorker({ ...about, queue: 'distribute', handlers: rows }),
   ];
   await Promise.all(workers.map(({ ready }) => ready));
   const sweeping = setInterval(() => void sweep(core, log), times.sweepMs);

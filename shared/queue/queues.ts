@@ -16,7 +16,7 @@ interface QueueRow {
 // oxfmt-ignore
 export const queueTable: Readonly<Record<QueueName, QueueRow>> = {
   stage:       { attempts: 3, concurrency: 8,  says: 'rare and serial per credential; eight credentials may move at once' },
-  distribute:  { attempts: 3, concurrency: 20, says: 'waits for vendors nearly all the time' },
+  distribute:  { attempts: 3, concurrency: 25, says: 'waits for vendors nearly all the time; fifty consumers are two rounds' },
   healthcheck: { attempts: 3, concurrency: 50, says: 'short requests; an emergency probes every consumer together' },
   notify:      { attempts: 12, concurrency: 4, says: 'Slack takes about one post a second and channel, and may be away for an hour' },
 };

@@ -36,6 +36,8 @@ export interface Applied {
   readonly detail?: Readonly<Record<string, unknown>>;
   readonly rows?: readonly Row[];
   readonly tally?: Tally;
+  /** How many versions to leave out: those that the job had in a future that Redis lost are not given to another present. */
+  readonly forgotten?: number;
 }
 
 /** How one row is to be written; null leaves it alone. */
@@ -84,7 +86,8 @@ export function createTransitions(store: JobStore, relay: Relay, clock: Clock): 
       if (decision.verdict !== 'go') throw refusal(job, on, decision);
       const patch = { ...decision.patch, ...applied.patch, ...moverPatch(by) };
       const now = clock.now();
-      const change = changeOf({ job, on, by, decision, now }, patch, applied.detail ?? {});
+      const version = job.version + 1 + (applied.forgotten ?? 0);
+      const change = changeOf({ job, on, by, decision, now, version }, patch, applied.detail ?? {});
       const rows = (applied.rows ?? []).map((row) => ({ ...row, updated_at: now }));
       const closes = isOver(jobAfter(job, decision, patch));
       await store.commit({
@@ -224,16 +227,17 @@ interface Moment {
 }
 
 function changeOf(
-  at: Moment & { readonly on: JobEvent; readonly decision: Decision },
+  at: Moment & { readonly on: JobEvent; readonly decision: Decision; readonly version?: number },
   patch: JobPatch,
   detail: Readonly<Record<string, unknown>>,
 ): Change {
-  const { job, decision } = at;
+  const { job, decision, version = job.version + 1 } = at;
   return {
+    version,
     patch,
     ...(decision.enters ? { status: decision.to } : {}),
     events: [eventOf({ ...at, operatorId: personOf(at.by) }, at.on, { to: decision.to, detail })],
-    tasks: tasksOf(job, decision.effects, job.version + 1),
+    tasks: tasksOf(job, decision.effects, version),
   };
 }
 

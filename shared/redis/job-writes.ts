@@ -13,6 +13,8 @@ export type ClaimMode = 'take' | 'keep' | 'free' | 'none';
 
 /** What one status change writes: fields, events and tasks, all or nothing. */
 export interface Change {
+  /** What the job's version becomes: the next one, unless it must not be one that somebody may have seen. */
+  readonly version?: number;
   readonly patch: JobPatch;
   readonly status?: Status;
   readonly events: readonly AuditEvent[];
@@ -83,7 +85,7 @@ export function changeFields(
   job: Job,
   change: Change & { readonly enters: boolean; readonly now: number },
 ): Record<string, string> {
-  const version = String(job.version + 1);
+  const version = String(change.version ?? job.version + 1);
   const orders = change.enters || change.tasks.length > 0;
   return {
     ...encodePatch(change.patch),

@@ -17,6 +17,7 @@ import { mint } from '../../workers/stages/mint.ts';
 import { probe } from '../../workers/stages/probe.ts';
 import { push } from '../../workers/stages/push.ts';
 import { readBack } from '../../workers/stages/read-back.ts';
+import { reconcile } from '../../workers/stages/reconcile.ts';
 import { checkRevoked, revoke } from '../../workers/stages/revoke.ts';
 import { sweep } from '../../workers/stages/sweep.ts';
 import { verify } from '../../workers/stages/verify.ts';
@@ -27,7 +28,7 @@ import { createHealthcheck } from '../../workers/vendors/healthcheck.ts';
 import { createDoor } from '../../workers/vendors/http.ts';
 import { createRegistry } from '../../workers/vendors/registry.ts';
 import { fetchThrough, redisThrough, vaultThrough, type RedisAnswers } from './doors.ts';
-import { ENV, type Outside } from './outside.ts';
+import { CREDENTIAL, ENV, type Outside } from './outside.ts';
 import type { Entry, TaskQueue } from './queue.ts';
 import type { Time } from './time.ts';
 import type { Process, Turns } from './turns.ts';
@@ -51,6 +52,8 @@ export interface VelvetProcess extends Process {
   /** One attempt at a task, to its end as the queue sees it. */
   attempt(entry: Entry, lock: number): Promise<void>;
   sweep(): Promise<void>;
+  /** Holds the credential against the world, as a stage worker does when Redis was restarted. */
+  reconcile(): Promise<void>;
 }
 
 export function createProcess(name: string, doors: Doors): VelvetProcess {
@@ -65,6 +68,10 @@ export function createProcess(name: string, doors: Doors): VelvetProcess {
     core: deps,
     async sweep() {
       await sweep(deps, log);
+    },
+    async reconcile() {
+      const signal = new AbortController().signal;
+      await reconcile(deps, { credential: CREDENTIAL, env: ENV }, { signal, log });
     },
     async attempt(entry, lock) {
       const { task } = entry;

@@ -28,8 +28,11 @@ const nothingMinted: readonly Status[] = ['init', 'verifying', 'verify_failed', 
 const minting: readonly Status[] = [...nothingMinted, 'minting', 'mint_failed'];
 const forward: readonly Status[] = ['revoking', 'revoke_failed', 'aborted'];
 
-/** More attempts than can have been forgotten: one whose token the vendor makes only later still carries a lower fence than what comes now. */
-const FORGOTTEN_MAX = 1_000;
+/**
+ * More attempts, and more versions, than can have been forgotten: a token that the vendor makes only later still carries a lower
+ * fence than what comes now, and whoever remembers a version of the lost future is told that it moved.
+ */
+export const FORGOTTEN_MAX = 1_000;
 
 /** One credential. Throws what keeps it from looking (the vendor away, the authority refused): until it could look, nothing is written. */
 export async function reconcile(
@@ -96,9 +99,9 @@ async function holdAgainstTheWorld(
     patch: {
       ...newTasks(now),
       ...(begun ? { ...untilForgottenIsOver(deps, now), minted_by: now.mintedBy ?? 'velvet' } : {}),
-      // Past the promotion there is only the way forward, whoever recorded it.
-      ...(promoted ? { promoting: true } : {}),
+      ...(promoted ? forwardOnly(now) : {}),
     },
+    forgotten: FORGOTTEN_MAX,
     rows: now.newAuthId === null ? [] : (await deps.store.rows(now)).map((row) => suspected(deps, row)),
     detail: { promoted, mint_begun: begun },
   }));
@@ -107,7 +110,15 @@ async function holdAgainstTheWorld(
 
 /** The task ids of before are spent: processes that outlived the loss may have run them on a record that no longer is. The sweeper orders the step anew. */
 function newTasks(job: Job): JobPatch {
-  return kindOf(job) === 'automatic' ? { status_version: job.version + 1, kick: 0 } : {};
+  return kindOf(job) === 'automatic' ? { status_version: job.version + 1 + FORGOTTEN_MAX, kick: 0 } : {};
+}
+
+/** Past the promotion there is only the way forward, whoever recorded it: nothing is proven again. */
+function forwardOnly(job: Job): JobPatch {
+  const promoting = { promoting: true } as const;
+  return job.status === 'revoking'
+    ? { ...promoting, phase: null, step: 'promote', resume: 'enqueue_revoke' }
+    : promoting;
 }
 
 /** The lease of a mint may be among what was lost, and the vendor may make the token when nobody remembers it. */
@@ -202,6 +213,7 @@ async function stopped(
   context.log.error('data lost', { job_id: job.jobId, status: job.status, why });
   await deps.transitions.apply(job, 'loss_found', speakerOf(job), async () => ({
     patch,
+    forgotten: FORGOTTEN_MAX,
     rows: (await deps.store.rows(job)).map((row) => suspected(deps, row)),
     detail: { why, new_auth_id: held?.handle.id ?? job.newAuthId },
   }));

@@ -12,10 +12,10 @@ export interface ScheduleRedis extends AsyncDisposable {
 }
 
 /** Schedules ask Redis some hundred thousand times; without the network's layers each question is a good deal cheaper. */
-export async function scheduleRedis(): Promise<ScheduleRedis> {
+export async function scheduleRedis({ durable = true } = {}): Promise<ScheduleRedis> {
   const dir = mkdtempSync(join(tmpdir(), 'velvet-socket-'));
   const path = join(dir, 'redis.sock');
-  const server = await startRedis(['--unixsocket', path]);
+  const server = await startRedis(['--unixsocket', path, ...(durable ? [] : ['--appendonly', 'no'])]);
   const redis = new Redis(path, { enableAutoPipelining: true });
   await loadScripts(redis);
   return {

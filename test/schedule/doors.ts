@@ -58,13 +58,21 @@ export function redisThrough(turns: Turns, redis: Redis, answers: RedisAnswers):
         return turns.effect(
           { door: 'redis', name: nameOf(key, args), change: changes.has(key) },
           {
-            apply: changes.has(key) ? () => answers.change(apply) : () => answers.read(key, args, apply),
+            apply: changes.has(key)
+              ? () => answers.change(apply)
+              : async () => inOrder(key, await answers.read(key, args, apply)),
             broken: () => new Error('Connection is closed.'),
           },
         );
       };
     },
   });
+}
+
+/** The order of a set and of a hash's values is Redis's own, and another one in each server. */
+function inOrder(command: string, answer: unknown): unknown {
+  const unordered = command === 'smembers' || command === 'hvals';
+  return unordered && Array.isArray(answer) ? (answer as string[]).toSorted() : answer;
 }
 
 /** What Redis answered since it was last changed. Nobody else writes to it, so it would answer the same, a round trip later. */

@@ -44,6 +44,7 @@ export async function createGround(redis: Redis, apps: readonly AppSpec[]): Prom
       const vendorsBack = [outside.account, ...outside.apps].map((one) => one.save());
       const values = outside.values.length;
       const byHand = [...outside.revokedByHand];
+      const { bootstrap } = outside;
       return async () => {
         time.reset(now);
         await redisBack();
@@ -52,6 +53,7 @@ export async function createGround(redis: Redis, apps: readonly AppSpec[]): Prom
         outside.values.splice(values);
         outside.revokedByHand.clear();
         for (const id of byHand) outside.revokedByHand.add(id);
+        outside.bootstrap = bootstrap;
       };
     },
     remove: () => rmSync(dir, { recursive: true, force: true }),

@@ -2,16 +2,27 @@
 import { compileRoute, requestOf, type Route, type SimRequest } from '../sim/requests.ts';
 import { admit, render, type Sim, type SimOptions, type startSim } from '../sim/server.ts';
 
+/** What the next request is answered instead; `applied` says whether it has its effect all the same. */
+export interface Spoiled {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly applied: boolean;
+}
+
 export interface Network {
   readonly start: typeof startSim;
   /** Carries a request to the simulator of its origin. */
   readonly fetch: typeof fetch;
+  /** For the one request that is sent next. */
+  spoil(how: Spoiled): void;
 }
 
 type Host = (request: Request) => Promise<Response>;
 
 export function createNetwork(): Network {
   const hosts = new Map<string, Host>();
+  let spoiled: Spoiled | null = null;
   return {
     async start<Caller>(options: SimOptions<Caller>): Promise<Sim> {
       // Loopback, so that the manifest takes it; nothing listens there.
@@ -34,10 +45,18 @@ export function createNetwork(): Network {
       };
     },
     async fetch(input, init) {
+      const instead = spoiled;
+      spoiled = null;
       const request = new Request(input, init);
       const host = hosts.get(new URL(request.url).origin);
       if (host === undefined) throw new TypeError(`nobody is at ${request.url}`);
-      return host(request);
+      if (instead === null) return host(request);
+      if (instead.applied) await host(request);
+      const { status, headers = { 'content-type': 'application/json' }, body = '{}' } = instead;
+      return new Response(body, { status, headers });
+    },
+    spoil(how) {
+      spoiled = how;
     },
   };
 }

@@ -20,6 +20,8 @@ export interface AppSpec {
   readonly wave?: number;
   /** Seconds; how long after the write a success status counts, where the destination is read back. */
   readonly healthcheckAfter?: number;
+  /** False: nothing of it can be asked how it is. */
+  readonly endpoint?: boolean;
 }
 
 export interface Outside {
@@ -28,7 +30,8 @@ export interface Outside {
   readonly account: HerokuAccount;
   readonly apps: readonly HerokuApp[];
   readonly rows: readonly PinnedRow[];
-  readonly bootstrap: { readonly id: string; readonly token: string };
+  /** The authority that a process starts with; a person may put another one in place. */
+  bootstrap: { readonly id: string; readonly token: string };
   readonly first: { readonly id: string; readonly token: string };
   /** A person ends a token at the vendor; which those were is remembered, for nobody else is to answer for it. */
   revokeByHand(id: string): void;
@@ -113,9 +116,9 @@ function manifestOf(specs: readonly AppSpec[], endpoints: readonly string[]): st
     update_endpoint: `https://api.heroku.com/apps/${spec.name}/config-vars`,
     update_key: KEY,
     update_auth_token_name: 'HK_VELVET_BOOTSTRAP',
-    healthcheck_endpoint: endpoints[index] ?? null,
+    healthcheck_endpoint: spec.endpoint === false ? null : (endpoints[index] ?? null),
     healthcheck_after: spec.healthcheckAfter ?? 0,
-    capabilities: ['update', 'healthcheck'],
+    capabilities: spec.endpoint === false ? ['update'] : ['update', 'healthcheck'],
   }));
   // JSON is YAML.
   return JSON.stringify({ version: 2, credentials: [credential], subscribers });

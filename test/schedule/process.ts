@@ -11,7 +11,9 @@ import { createTransitions } from '../../shared/transition.ts';
 import { attempt } from '../../workers/attempt.ts';
 import type { Handlers, TaskContext } from '../../workers/run.ts';
 import { cleanup } from '../../workers/stages/cleanup.ts';
-import type { CoreDeps, DistributeDeps } from '../../workers/stages/deps.ts';
+import type { ApiDeps } from '../../api/router.ts';
+import type { DistributeDeps } from '../../workers/stages/deps.ts';
+import { answerLook } from '../../workers/stages/look.ts';
 import { openRows, startPhase } from '../../workers/stages/fan-out.ts';
 import { mint } from '../../workers/stages/mint.ts';
 import { probe } from '../../workers/stages/probe.ts';
@@ -48,7 +50,9 @@ export interface Doors {
 }
 
 export interface VelvetProcess extends Process {
-  readonly core: CoreDeps;
+  readonly core: DistributeDeps;
+  /** What the web process asks a stage worker. */
+  readonly look: ApiDeps['look'];
   /** One attempt at a task, to its end as the queue sees it. */
   attempt(entry: Entry, lock: number): Promise<void>;
   sweep(): Promise<void>;
@@ -66,6 +70,8 @@ export function createProcess(name: string, doors: Doors): VelvetProcess {
     name,
     state: 'up',
     core: deps,
+    look: ({ credential, env, jobId }, consumerId) =>
+      answerLook(deps, { credential, env, job_id: jobId, consumer_id: consumerId }, AbortSignal.any([])),
     async sweep() {
       await sweep(deps, log);
     },

@@ -15,7 +15,9 @@ export async function trailViolations(world: ScheduleWorld, job: Job): Promise<r
   const numbers = entries.map(([id]) => Number(id.split('-')[0]));
   if (numbers.some((number, index) => number !== index + 1) || Number(seq) !== numbers.length)
     found.push(`6 events: numbered ${numbers.join(' ')} of ${seq}`);
-  const events = entries.map(([, fields]) => JSON.parse(fields[1] ?? '{}') as AuditEvent);
+  const events = entries
+    .map(([, fields]) => JSON.parse(fields[1] ?? '{}') as AuditEvent)
+    .filter((event) => event.job_id === job.jobId);
   return [...found, ...chain(events, job), ...versions(events, job), ...twice(events), ...afterwards(events)];
 }
 

@@ -54,6 +54,8 @@ export interface Turns {
   begin(process: Process, what: string, work: () => Promise<void>): Strand;
   /** Asks for a turn in the name of the strand that is running; whoever is none goes straight through. */
   effect<T>(effect: Effect, deed: Deed<T>): Promise<T>;
+  /** The strand that is running; whoever looks on is none. */
+  running(): Strand | undefined;
   /** Who waits for a turn, in the order in which they asked. Turns of dead processes are not among them. */
   pending(): readonly Turn[];
   /** Performs one effect and lets everybody run until they ask again. After `cut` the same turn still waits. */
@@ -114,6 +116,8 @@ export function createTurns(later: (ms: number, deed: () => Promise<void>) => vo
         waiting.push({ strand, index, effect, deed, resolve: resolve as (value: unknown) => void, reject });
       });
     },
+
+    running: () => current.getStore(),
 
     pending: () => waiting.filter((one) => one.strand.process.state !== 'dead'),
 

@@ -25,22 +25,34 @@ interface Sight {
 
 /** Empty where every invariant holds. To be asked of a world at rest. */
 export async function violations(world: ScheduleWorld): Promise<readonly string[]> {
+  const sight = await lookUpon(world);
+  return [...(await ofTheJob(sight)), ...consumers(sight), ...(await leaks(world))];
+}
+
+/** All but what is said of consumers, and the search for leaked values. */
+export async function jobViolations(world: ScheduleWorld): Promise<readonly string[]> {
+  return ofTheJob(await lookUpon(world));
+}
+
+async function lookUpon(world: ScheduleWorld): Promise<Sight> {
   const job = await world.job();
   const held = new Map<string, string>();
   for (const slot of await world.vault.list(CREDENTIAL))
     held.set(slot, (await world.vault.read(slot))?.reveal() ?? '');
   const named = new Set(openResiduals(job.residuals).map((residual) => residual.who));
-  const sight: Sight = { world, job, rows: await world.store.rows(world.ref), held, named };
+  return { world, job, rows: await world.store.rows(world.ref), held, named };
+}
+
+async function ofTheJob(sight: Sight): Promise<readonly string[]> {
+  const { world, job } = sight;
   return [
     ...(await silence(sight)),
     ...liveHandles(sight),
     ...vaultSlots(sight),
-    ...consumers(sight),
     ...oldToken(sight),
     ...(await trailViolations(world, job)),
     ...(await claim(sight)),
     ...counters(sight),
-    ...(await leaks(world)),
   ];
 }
 
@@ -188,7 +200,7 @@ function counters({ job, rows }: Sight): readonly string[] {
     : [`6 counters: ${JSON.stringify(job.tally)}, and the rows say ${JSON.stringify(counted)}`];
 }
 
-async function leaks(world: ScheduleWorld): Promise<readonly string[]> {
+export async function leaks(world: ScheduleWorld): Promise<readonly string[]> {
   const places = { Redis: await dumpRedis(world.redis), 'the log': world.log.join('\n') };
   const found = Object.entries(places)
     .filter(([, text]) => world.outside.values.some((value) => text.includes(value)))

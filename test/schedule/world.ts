@@ -21,12 +21,19 @@ import { createTurns, type Process, type Strand, type Turn, type Turns } from '.
 export interface WorldOptions {
   readonly apps?: readonly AppSpec[];
   readonly times?: Partial<Times>;
+  readonly forceRevoke?: boolean;
 }
 
 /** A world as it stood at rest: each world that begins there is as cheap as what happens in it. */
 export interface Moment extends AsyncDisposable {
   /** The earlier world is over, and so is any other that began here. */
   resume(): Promise<ScheduleWorld>;
+}
+
+/** Of which job an action is asked, and which version the operator saw. */
+export interface Asked {
+  readonly ref?: JobRef;
+  readonly version?: number | undefined;
 }
 
 export interface ScheduleWorld extends AsyncDisposable {
@@ -41,7 +48,7 @@ export interface ScheduleWorld extends AsyncDisposable {
   readonly vault: Vault;
   readonly ref: JobRef;
   readonly log: readonly string[];
-  job(): Promise<Job>;
+  job(of?: JobRef): Promise<Job>;
   /** Turns that may be served now: of processes that are awake, and of Redis only while it is there. */
   ready(): readonly Turn[];
   /** The process of this name; a new one where the last one died. */
@@ -50,7 +57,9 @@ export interface ScheduleWorld extends AsyncDisposable {
   start(entry: Entry, process: VelvetProcess): Strand;
   sweep(): Strand;
   /** An operator's action; what it was answered is in `answers`, in order. */
-  operate(body: StageBody, who?: string): Strand;
+  operate(body: StageBody, who?: string, asked?: Asked): Strand;
+  /** A further job of the credential. */
+  openJob(jobId: string, forceRevoke: boolean): Promise<void>;
   readonly answers: readonly unknown[];
   /** The process stops for good, in the middle of whatever it does. Its tasks are found later. */
   kill(process: Process): void;
@@ -70,7 +79,7 @@ export async function scheduleWorld(redis: Redis, options: WorldOptions = {}): P
   const ground = await createGround(redis, options.apps ?? twoApps);
   const times = { ...productTimes, ...options.times };
   const world = worldOn(ground, times, { entries: [], log: [] }, () => ground.remove());
-  await openJob(world.store, ref, ground.outside, ground.time);
+  await world.openJob(ref.jobId, options.forceRevoke ?? false);
   return world;
 }
 
@@ -139,8 +148,8 @@ function worldOn(ground: Ground, times: Times, memory: Memory, end: () => void):
     get redisDown() {
       return redisDown;
     },
-    async job() {
-      const job = await store.load(ref);
+    async job(of = ref) {
+      const job = await store.load(of);
       if (job === null) throw new Error('the job is gone');
       return job;
     },
@@ -161,21 +170,22 @@ function worldOn(ground: Ground, times: Times, memory: Memory, end: () => void):
       const on = process('sweeper');
       return turns.begin(on, 'sweep', () => on.sweep());
     },
-    operate(body, who = 'ada') {
+    operate(body, who = 'ada', { ref: of = ref, version } = {}) {
       const on = process(`operator ${who}`);
       const by = {
         kind: 'operator',
         actor: { operatorId: who, slackUserId: null },
-        version: undefined,
+        version,
       } as const;
       const at = answers.push(undefined) - 1;
       return turns.begin(on, body.action, () =>
-        act(on.core as unknown as ApiDeps, ref, body, by).then(
+        act({ ...on.core, look: on.look } as unknown as ApiDeps, of, body, by).then(
           () => void (answers[at] = 'done'),
           (error: unknown) => void (answers[at] = error),
         ),
       );
     },
+    openJob: (jobId, forceRevoke) => openJob(store, { ...ref, jobId }, { outside, time, forceRevoke }),
     kill(on) {
       giveAwayAfter(on, times.taskLockMs + times.stalledCheckMs);
       on.state = 'dead';
@@ -219,7 +229,13 @@ const twoApps: readonly AppSpec[] = [
   { name: 'raxx-worker-prod', answersChallenge: false },
 ];
 
-async function openJob(store: JobStore, ref: JobRef, outside: Outside, time: Time): Promise<void> {
+interface Opened {
+  readonly outside: Outside;
+  readonly time: Time;
+  readonly forceRevoke: boolean;
+}
+
+async function openJob(store: JobStore, ref: JobRef, { outside, time, forceRevoke }: Opened): Promise<void> {
   const now = time.now();
   const rows = outside.rows.map((row) => newRow(row, now));
   await store.open({
@@ -233,7 +249,7 @@ async function openJob(store: JobStore, ref: JobRef, outside: Outside, time: Tim
       updated_at: now,
       created_by: 'ada',
       moved_by: 'ada',
-      force_revoke: false,
+      force_revoke: forceRevoke,
       issuer: 'heroku-oauth',
       authority: 'HK_VELVET_BOOTSTRAP',
       two_person: false,
@@ -252,7 +268,7 @@ async function openJob(store: JobStore, ref: JobRef, outside: Outside, time: Tim
       event: 'created',
       detail: {},
     },
-    idem: { hash: 'schedule', bodyHash: 'schedule' },
+    idem: { hash: ref.jobId, bodyHash: 'schedule' },
     now,
   });
 }

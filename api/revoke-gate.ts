@@ -23,6 +23,7 @@ export async function revoking(
   // One that is given and empty is refused, also where the job has one: what was sent is not what was meant.
   const ticketId = body.ticket_id ?? job.ticketId;
   const after = rows.map((row) => atTheGate(row, named, operatorId));
+  demandSomebody(job, rows);
   return {
     facts: {
       ticketId,
@@ -57,6 +58,17 @@ function demandNamed(job: Job, stale: readonly string[], named: readonly string[
   throw new VelvetError('stale_not_acknowledged', 'stale consumers are not named', {
     detail,
     extra: { stale_consumers: stale },
+  });
+}
+
+/** Where everybody was skipped nothing would be proven, and nobody is left to be named. */
+function demandSomebody(job: Job, rows: readonly Row[]): void {
+  const forcing = job.forceRevoke && job.status !== 'validated' && job.phase !== null;
+  if (!forcing || rows.some((row) => row.validate_status === 'succeeded' || unproven(row))) return;
+  throw new VelvetError('stale_not_acknowledged', 'nobody is proven', {
+    detail:
+      'Every consumer was skipped, so that nobody is known to run on the new token. Retry one by its name in `consumer_ids`, or abort.',
+    extra: { stale_consumers: [] },
   });
 }
 

@@ -1,0 +1,65 @@
+// Corners that random stories led into: none of them keeps the credential for ever, and none takes a value from whoever runs on it.
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { isVelvetError } from '../../shared/lib/errors.ts';
+import { openResiduals } from '../../shared/rotation/residuals.ts';
+import type { StageBody } from '../../api/stage-bodies.ts';
+import { KEY, type AppSpec } from '../schedule/outside.ts';
+import { toRest } from '../schedule/run.ts';
+import { violations } from '../schedule/violations.ts';
+import { walk } from '../schedule/walk.ts';
+import { scheduleWorld, type ScheduleWorld } from '../schedule/world.ts';
+import { scheduleRedis, type ScheduleRedis } from './schedule-redis.ts';
+
+let server: ScheduleRedis;
+beforeAll(async () => {
+  server = await scheduleRedis();
+});
+afterAll(() => server[Symbol.asyncDispose]());
+
+const one: readonly AppSpec[] = [{ name: 'app-a' }];
+
+/** What the operator is answered, once everything has come to rest. */
+async function asks(world: ScheduleWorld, body: StageBody): Promise<unknown> {
+  world.operate(body);
+  await toRest(world);
+  const answer = world.answers.at(-1);
+  return isVelvetError(answer) ? answer.code : answer;
+}
+
+/** Stopped while the value is being written. */
+async function abortedWhileDistributing(world: ScheduleWorld): Promise<void> {
+  await walk(world, 'verified');
+  world.operate({ action: 'proceed_mint' });
+  let asked = false;
+  await toRest(world, {
+    async turn(turn) {
+      if (asked || !turn.effect.name.includes('/releases')) return false;
+      asked = true;
+      world.operate({ action: 'abort' });
+      await toRest(world);
+      return true;
+    },
+  });
+}
+
+test('abort with restore before anything was minted needs no previous value', async () => {
+  await using world = await scheduleWorld(server.redis, { apps: one });
+  await walk(world, 'verified');
+  world.outside.account.revoke(world.outside.first.id);
+  expect(await asks(world, { action: 'abort', restore: true })).toBe('done');
+  expect(await world.job()).toMatchObject({ status: 'aborted', cleanup: 'done', error: null });
+  expect(await world.store.claimant(world.ref)).toBeNull();
+});
+
+test('a forced revoke where everybody was skipped is refused at the gate, with the way out', async () => {
+  const apps: readonly AppSpec[] = [{ name: 'app-a', endpoint: false }];
+  await using world = await scheduleWorld(server.redis, { apps, forceRevoke: true });
+  await walk(world, 'verified');
+  await asks(world, { action: 'proceed_mint' });
+  await asks(world, { action: 'skip_consumer', consumer_id: 'app-a', reason: 'not needed' });
+  expect((await world.job()).status).toBe('validate_failed');
+  expect(await asks(world, { action: 'proceed_revoke', ticket_id: 'ROT-1' })).toBe('stale_not_acknowledged');
+  expect((await world.job()).status).toBe('validate_failed');
+  expect(await asks(world, { action: 'retry', consumer_ids: ['app-a'] })).toBe('done');
+});
+

@@ -98,6 +98,11 @@ async function lookedAt(deps: ApiDeps, job: Job, { kind, who }: Residual): Promi
     throw new VelvetError('still_on_new', `${who} holds the new value`, {
       detail: `${who} still holds the new value. Put the old one back there, or send restore; then resolve this.`,
     });
+  // Its settings were put back, and its processes were started with what they held before.
+  if (!job.promoted && row.touched && (seen.effect === 'not_yet' || seen.effect === 'failed'))
+    throw new VelvetError('still_on_new', `${who} runs on the new value`, {
+      detail: `${who} no longer holds the new value, but its processes do not all run on what it holds: ${seen.detail}. Wait for them, or restart them; then resolve this.`,
+    });
   if (job.promoted && seen.holds === 'old')
     throw new VelvetError('still_on_dead', `${who} holds the dead value`, {
       detail: `${who} still holds the dead value. Write the new one there (${job.vaultRef ?? 'vault_ref'} says where it is), then resolve this.`,

@@ -63,3 +63,17 @@ test('a forced revoke where everybody was skipped is refused at the gate, with t
   expect(await asks(world, { action: 'retry', consumer_ids: ['app-a'] })).toBe('done');
 });
 
+test('a consumer whose settings were put back is not resolved before its processes run on them', async () => {
+  await using world = await scheduleWorld(server.redis, { apps: one });
+  await abortedWhileDistributing(world);
+  expect(openResiduals((await world.job()).residuals)).toMatchObject([{ kind: 'stale_consumer' }]);
+  const [app] = world.outside.apps;
+  app?.patchConfig({ [KEY]: world.outside.first.token });
+  const resolve = { action: 'resolve_residual', kind: 'stale_consumer', who: 'app-a', note: 'done' } as const;
+  expect(await asks(world, resolve)).toBe('still_on_new');
+  expect(await violations(world)).toEqual([]);
+  expect(await asks(world, resolve)).toBe('done');
+  expect(await world.job()).toMatchObject({ cleanup: 'done' });
+  expect(await violations(world)).toEqual([]);
+});
+

@@ -1,7 +1,7 @@
 // The guards of the job table: named claims over a job and what the caller brings. Law: no I/O; what they need is loaded beforehand.
 import type { ErrorCode } from '../lib/errors.ts';
 import type { Actor, Job } from './job.ts';
-import { openResiduals, residualKinds } from './residuals.ts';
+import { openResiduals, residualKinds, type ResidualKind } from './residuals.ts';
 import type { Outcome } from './rows.ts';
 
 /** What an operator or a worker brings to a transition, beside the job itself. Loaded beforehand; guards do no I/O. */
@@ -51,7 +51,7 @@ const guardTable = {
   newTokenKept:      { about: 'job',     code: 'action_not_allowed',     holds: (job) => openResiduals(job.residuals).some((r) => residualKinds[r.kind].keepsNewAlive) },
   cleanupNotOver:    { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.cleanup === 'needs_person' },
   aResidualOpen:     { about: 'job',     code: 'action_not_allowed',     holds: (job) => openResiduals(job.residuals).length > 0 },
-  oldTokenLeft:      { about: 'job',     code: 'action_not_allowed',     holds: (job) => openResiduals(job.residuals).some((r) => r.kind === 'old_token_live' || r.kind === 'manual_revoke') },
+  oldTokenLeft:      { about: 'job',     code: 'action_not_allowed',     holds: (job) => openResiduals(job.residuals).some((r) => r.kind === 'old_token_live' || r.kind === 'manual_revoke' || mayGoForward(job, r.kind)) },
   cleanupNotDone:    { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.cleanup !== 'done' },
   noRowOpen:         { about: 'job',     code: 'rows_open',              holds: (job) => job.tally.open === 0 },
   ticketGiven:       { about: 'input',   code: 'ticket_required',        holds: (job, f) => (f.ticketId ?? job.ticketId ?? '') !== '' },
@@ -71,6 +71,11 @@ const guardTable = {
 } as const satisfies Record<string, Guard>;
 export type GuardName = keyof typeof guardTable;
 export const guards: Readonly<Record<GuardName, Guard>> = guardTable;
+
+/** Where the old token died meanwhile there is no going back, and whoever is on the new one needs it to become the current one. */
+function mayGoForward(job: Job, kind: ResidualKind): boolean {
+  return residualKinds[kind].keepsNewAlive && job.currentState === 'alive' && !job.promoted;
+}
 
 function sameNames(a: readonly string[], b: readonly string[]): boolean {
   return (

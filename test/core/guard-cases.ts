@@ -36,7 +36,7 @@ export const guardCases: Readonly<Record<GuardName, { readonly holds: Case; read
   cleanupNotDone:    { holds: { job: { cleanup: 'pending' } },           fails: { job: { cleanup: 'done' } } },
   cleanupNotOver:    { holds: { job: { cleanup: 'needs_person' } },      fails: { job: { cleanup: 'done' } } },
   aResidualOpen:     { holds: { job: { residuals: [residual('stale_consumer')] } }, fails: { job: { residuals: [{ ...residual('stale_consumer'), resolved_at: 5 }] } } },
-  oldTokenLeft:      { holds: { job: { residuals: [residual('old_token_live')] } }, fails: { job: { residuals: [residual('stale_consumer')] } } },
+  oldTokenLeft:      { holds: { job: { residuals: [residual('old_token_live')] } }, fails: { job: { residuals: [residual('stale_consumer')], promoted: true } } },
   noRowOpen:         { holds: { job: { tally: tallyOf('failed') } },     fails: { job: { tally: tallyOf('failed', 'manual') } } },
   ticketGiven:       { holds: { facts: { ticketId: 'ROT-2026-X' } },     fails: { facts: { ticketId: '' } } },
   confirmMatches:    { holds: { facts: { confirm: credential } },        fails: { facts: { confirm: 'PM_SERVER_MAIL' } } },

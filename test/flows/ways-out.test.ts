@@ -77,3 +77,15 @@ test('a consumer whose settings were put back is not resolved before its process
   expect(await violations(world)).toEqual([]);
 });
 
+test('where the old token died after the abort the way forward is open, whatever the abort came from', async () => {
+  await using world = await scheduleWorld(server.redis, { apps: one });
+  await abortedWhileDistributing(world);
+  expect(await asks(world, { action: 'mark_revoked' })).toBe('done');
+  expect((await world.job()).error?.code).toBe('revoke_pending');
+  world.outside.account.revoke(world.outside.first.id);
+  await asks(world, { action: 'restore' });
+  expect((await world.job()).error?.code).toBe('current_token_invalid');
+  expect(await asks(world, { action: 'mark_revoked' })).toBe('done');
+  expect(await world.job()).toMatchObject({ cleanup: 'done', promoted: true });
+  expect(await violations(world)).toEqual([]);
+});

@@ -31,7 +31,8 @@ export function cleanup(deps: StageDeps): Handler {
       const rows = await deps.store.rows(job);
       const quietMs = untilQuiet(deps, rows);
       if (quietMs > 0) return { laterMs: quietMs };
-      if (job.step === 'check') return afterRevocationByHand(deps, at);
+      if (job.step === 'check') return afterRevocationByHand(deps, at, rows);
+      if (job.promoting || job.promoted) return stayOnNew(deps, at, rows);
       if (job.restoring) return restoring(deps, at, rows);
       if (job.currentState === 'alive' && job.abortedFrom === 'validated' && !job.wentBack)
         return keepBoth(deps, at, [oldTokenLive(job)]);
@@ -57,17 +58,20 @@ async function backOut(deps: StageDeps, at: Step, rows: readonly Row[]): Promise
   // Where there is no going back, those that still hold the old value are to be named, too.
   const concerned = dead && job.newAuthId !== null ? rows : rows.filter(mayHoldNew);
   const looks = await lookAt(deps, at, concerned, deps.values.known(job));
-  const passing = looks.find((look) => look.error !== null && look.error.retry !== 'never')?.error;
-  if (passing !== undefined && passing !== null) throw passing;
+  demandAnswers(looks);
   if (!dead && looks.some((look) => stillTurning(deps, job, look)))
     return { laterMs: deps.times.settlePollMs };
   for (const look of looks) await noteLook(deps, at, look);
   const holders = looks.filter((look) => mayHold(look));
   if (holders.length === 0) return leaveNothing(deps, at);
   if (!dead) return keepBoth(deps, at, holders.map(staleOnNew));
-  await promote(deps, at);
-  const patch = await emptySlots(deps, at);
-  return close(deps, at, looks.flatMap(staleOnDead), { ...patch, promoted: true });
+  return stayOnNew(deps, at, rows);
+}
+
+/** A vendor that is away for a moment is asked again, before anybody is bothered. */
+function demandAnswers(looks: readonly Look[]): void {
+  const passing = looks.find((look) => look.error !== null && look.error.retry !== 'never')?.error;
+  if (passing !== undefined && passing !== null) throw passing;
 }
 
 /** Its place holds the old value, and not everything there was seen to run on it. */
@@ -114,7 +118,7 @@ async function restoring(deps: StageDeps, at: Step, rows: readonly Row[]): Promi
 }
 
 /** A person says that they revoked the old token: believed where the vendor says so, or cannot tell. Then the new value is the current one. */
-async function afterRevocationByHand(deps: StageDeps, at: Step): Promise<void> {
+async function afterRevocationByHand(deps: StageDeps, at: Step, rows: readonly Row[]): Promise<void> {
   if (!at.job.promoting) {
     try {
       await demandRevoked(deps, at);
@@ -123,10 +127,26 @@ async function afterRevocationByHand(deps: StageDeps, at: Step): Promise<void> {
       return blocked(deps, at, at.job.residuals, errorPatch(deps, error));
     }
   }
-  await promote(deps, at);
-  const patch = await emptySlots(deps, at);
-  return close(deps, at, [], { ...patch, promoted: true });
+  return stayOnNew(deps, at, rows);
 }
+
+/** The new value is, or becomes, the current one; whoever is still on the dead one is named. */
+async function stayOnNew(deps: StageDeps, at: Step, rows: readonly Row[]): Promise<void> {
+  await promote(deps, at);
+  const alive = at.job.currentState === 'alive';
+  // Who was skipped is left on what it had by a person's word; where there never was anything to go back to, all are looked after.
+  const concerned = rows.filter((row) => !(alive && isSkipped(row)));
+  const looks = await lookAt(deps, at, concerned, deps.values.known(at.job));
+  // The authority may be the reason why it was done by hand: who was seen on the new value is taken to be there.
+  const left = looks.filter((look) => look.holds !== 'unknown' || look.row.holds !== 'new');
+  demandAnswers(left);
+  for (const look of looks) await noteLook(deps, at, look);
+  const patch = await emptySlots(deps, at);
+  return close(deps, at, left.flatMap(staleOnDead), { ...patch, promoted: true });
+}
+
+const isSkipped = (row: Row): boolean =>
+  row.distribute_status === 'skipped' || row.validate_status === 'skipped';
 
 /** Old and new token stay alive; what earlier attempts minted and nobody holds goes. */
 async function keepBoth(deps: StageDeps, at: Step, found: readonly Finding[]): Promise<void> {

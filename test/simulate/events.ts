@@ -54,9 +54,20 @@ function revokedUnproven(jobId: string, events: readonly AuditEvent[]): readonly
       .map((event) => event.consumer_id),
   );
   const evidence = (passed.detail['evidence'] ?? []) as readonly (Evidence & { proof: string | null })[];
+  // One that was skipped while values were written has nothing to be proven.
+  const skipped = new Set(
+    events
+      .slice(0, at)
+      .filter((event) => event.event === 'row_skipped')
+      .map((event) => event.consumer_id),
+  );
   const missing = evidence.filter(
     ({ consumer_id: who, status, proof }) =>
-      !proven.has(who) && !named.includes(who) && status !== 'skipped' && proof !== 'by_hand',
+      !proven.has(who) &&
+      !named.includes(who) &&
+      !skipped.has(who) &&
+      status !== 'skipped' &&
+      proof !== 'by_hand',
   );
   const counts = proven.size > 0 || named.length > 0 || evidence.some(({ proof }) => proof === 'by_hand');
   return [

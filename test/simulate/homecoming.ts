@@ -3,7 +3,7 @@ import type { StageBody } from '../../api/stage-bodies.ts';
 import { offeredActions } from '../../shared/rotation/carried-out.ts';
 import { isOver, type Job } from '../../shared/rotation/job.ts';
 import { openResiduals } from '../../shared/rotation/residuals.ts';
-import { statusIn, unproven, type Row } from '../../shared/rotation/rows.ts';
+import { statusIn, type Row } from '../../shared/rotation/rows.ts';
 import { CREDENTIAL } from '../schedule/outside.ts';
 import { problemsAtRest } from './checks.ts';
 import { authorityLives, endByHand, mendByHand, replaceAuthority, writeByHand } from './hand.ts';
@@ -163,7 +163,3 @@ export async function onceMore(story: Story): Promise<readonly string[]> {
   const { status } = await story.world.job(refTo(jobId));
   return found.length > 0 || status === 'done' || status === 'aborted' ? found : [`1 once more: ${status}`];
 }
-
-/** Rows that a forced revoke would have to name. */
-export const unprovenNames = (rows: readonly Row[]): readonly string[] =>
-  rows.filter(unproven).map((row) => row.consumer_id);

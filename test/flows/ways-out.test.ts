@@ -4,7 +4,9 @@ import { isVelvetError } from '../../shared/lib/errors.ts';
 import { openResiduals } from '../../shared/rotation/residuals.ts';
 import type { StageBody } from '../../api/stage-bodies.ts';
 import { KEY, type AppSpec } from '../schedule/outside.ts';
+import type { Row } from '../../shared/rotation/rows.ts';
 import { toRest } from '../schedule/run.ts';
+import type { Strand } from '../schedule/turns.ts';
 import { violations } from '../schedule/violations.ts';
 import { walk } from '../schedule/walk.ts';
 import { scheduleWorld, type ScheduleWorld } from '../schedule/world.ts';
@@ -88,4 +90,42 @@ test('where the old token died after the abort the way forward is open, whatever
   expect(await asks(world, { action: 'mark_revoked' })).toBe('done');
   expect(await world.job()).toMatchObject({ cleanup: 'done', promoted: true });
   expect(await violations(world)).toEqual([]);
+});
+
+test('a refused write says nothing of another attempt of the same task that is about to write', async () => {
+  await using world = await scheduleWorld(server.redis, { apps: one });
+  await walk(world, 'verified');
+  world.operate({ action: 'proceed_mint' });
+  const strands: Strand[] = [];
+  let stage = 0;
+  let atRefusal: Row | null = null;
+  await toRest(world, {
+    async turn(turn) {
+      const { strand, effect } = turn;
+      if (!strand.what.startsWith('push_row')) return false;
+      if (!strands.includes(strand)) strands.push(strand);
+      const [first, second] = strands;
+      const patches = effect.name.startsWith('PATCH');
+      if (stage === 0 && effect.name === 'writeRow') {
+        world.sleep(strand.process);
+      } else if (stage === 1 && strand === second && patches) {
+        world.sleep(strand.process);
+        if (first !== undefined) world.wake(first.process);
+      } else if (stage === 2 && strand === first && patches) {
+        world.outside.network.spoil({ status: 403, body: '{"id":"forbidden"}', applied: false });
+        await world.turns.serve(turn);
+      } else return false;
+      stage += 1;
+      return true;
+    },
+    async rest() {
+      const [, second] = strands;
+      if (second?.process.state !== 'asleep') return false;
+      atRefusal = await world.store.row(world.ref, 'app-a');
+      world.wake(second.process);
+      return true;
+    },
+  });
+  expect(stage).toBe(3);
+  expect(atRefusal).toMatchObject({ distribute_status: 'failed', touched: true });
 });

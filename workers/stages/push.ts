@@ -49,22 +49,26 @@ async function write(
   const fence = task.fence ?? '';
   const askedAt = deps.clock.monotonic();
   const until = deps.clock.now() + deps.times.leaseMs;
-  const begun = await noteRow(deps, open, 'push_started', (before) => ({
-    ...before,
-    attempts: before.attempts + 1,
-    started: { fence, until },
-    touched: true,
-    quiet_after: quietAfter(before, destination.capabilities.lateMs),
-    error: null,
-    paced_until: null,
-  }));
+  let replaced = row;
+  const begun = await noteRow(deps, open, 'push_started', (before) => {
+    replaced = before;
+    return {
+      ...before,
+      attempts: before.attempts + 1,
+      started: { fence, until },
+      touched: true,
+      quiet_after: quietAfter(before, destination.capabilities.lateMs),
+      error: null,
+      paced_until: null,
+    };
+  });
   if (begun === null) return null;
   const lease = leaseFrom(deps.clock, fence, until, askedAt, deps.times.leaseMs);
   const repeat = row.attempts > 0 || row.started !== null;
   const call: VendorCall = { jobId: job.jobId, fence, lease, signal: context.signal, repeat };
   const receipt = await namedTarget(row, () => destination.push(call, target, authority, secret)).catch(
     async (error: unknown) => {
-      await closeIfRefused(deps, { ...open, row: begun }, row, error);
+      await closeIfRefused(deps, { ...open, row: begun }, replaced, error);
       throw error;
     },
   );
@@ -73,10 +77,23 @@ async function write(
   return { ...open, row: begun, pushed };
 }
 
-/** A refusal ends its own write and no other: what an earlier attempt left open may be applied, until a look says otherwise. */
+/**
+ * A refusal ends its own write and no other's: what an attempt before it left open may be applied, until a look says otherwise,
+ * and one that has begun since (the task was given away while this process slept) is under way.
+ */
 async function closeIfRefused(deps: DistributeDeps, at: OpenRow, before: Row, error: unknown): Promise<void> {
   if (!isVelvetError(error) || error.retry === 'reconcile') return;
-  await noteRow(deps, at, 'push_refused', (row) => ({ ...row, started: null, touched: before.touched }));
+  await noteRow(deps, at, 'push_refused', (row) =>
+    row.attempts === at.row.attempts ? { ...row, started: null, touched: before.touched } : row,
+  );
+}
+
+/** The row with what the push left behind. Another attempt's write that has begun since stays open as long as it may be applied. */
+function afterPush(deps: DistributeDeps, before: Row, { row: begun, pushed }: WrittenRow): Row {
+  if (pushed === undefined) return before;
+  const { lateMs } = deps.registry.destination(targetOf(before).update_method).capabilities;
+  const open = before.attempts === begun.attempts ? {} : { quiet_after: quietAfter(before, lateMs) };
+  return { ...before, ...pushed, ...open };
 }
 
 async function takeEffect(
@@ -113,11 +130,12 @@ function askSettled(
 /** Puts on record what the push left behind, before it is waited for. Null where the row was ended meanwhile. */
 async function recorded(
   deps: DistributeDeps,
-  { pushed, ...open }: WrittenRow,
+  written: WrittenRow,
   context: TaskContext,
 ): Promise<OpenRow | null> {
+  const { pushed, ...open } = written;
   if (pushed === undefined) return open;
-  const row = await noteRow(deps, open, 'pushed', (before) => ({ ...before, ...pushed }));
+  const row = await noteRow(deps, open, 'pushed', (before) => afterPush(deps, before, written));
   if (row === null) return null;
   context.log.info('pushed', { version: receiptOf(row).version });
   return { ...open, row };
@@ -154,8 +172,7 @@ async function succeed(deps: DistributeDeps, at: WrittenRow, context: TaskContex
   const { version } = receiptOf({ ...at.row, ...pushed });
   await endRow(deps, at, 'succeed', (before) => ({
     row: {
-      ...before,
-      ...pushed,
+      ...afterPush(deps, before, at),
       holds: 'new',
       error: null,
       paced_until: null,

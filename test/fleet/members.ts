@@ -5,6 +5,7 @@ import { delimiter, dirname, join } from 'node:path';
 import type { Environment } from '../../bin/cli/installation.ts';
 import { systemClock } from '../../shared/lib/clock.ts';
 import { until } from '../harness.ts';
+import { startReaper, type Reaper } from './reaper.ts';
 
 export interface Ended {
   readonly code: number | null;
@@ -43,13 +44,11 @@ export interface Members {
   stop(graceMs: number): Promise<void>;
 }
 
+let reaper: Reaper | null = null;
+
 export function createMembers(cwd: string, logDir: string): Members {
   mkdirSync(logDir, { recursive: true });
   const members: Member[] = [];
-  // Should the tests end in a way that nobody foresaw, nothing that they started stays behind.
-  const killAll = () => members.forEach((member) => end(member, 'SIGKILL'));
-  process.once('exit', killAll);
-
   function start({ kind, command, env }: MemberSpec): Member {
     const name = `${kind}-${members.filter((one) => one.kind === kind).length + 1}`;
     const file = join(logDir, `${name}.log`);
@@ -72,7 +71,6 @@ export function createMembers(cwd: string, logDir: string): Members {
     living: (kind) => members.filter((member) => member.kind === kind && member.ended === null),
     all: () => members,
     async stop(graceMs) {
-      process.removeListener('exit', killAll);
       members.forEach((member) => end(member, 'SIGCONT'));
       members.forEach((member) => end(member, 'SIGTERM'));
       const late = setTimeout(() => members.forEach((member) => end(member, 'SIGKILL')), graceMs);
@@ -97,8 +95,12 @@ function memberOf({ name, kind, child, file }: Started): Member {
   const { pid } = child;
   if (pid === undefined) throw new Error(`${name} could not be started: ${child.spawnfile}`);
   let ended: Ended | null = null;
+  // Should the tests end in a way that nobody foresaw, nothing that they started stays behind.
+  reaper ??= startReaper();
+  reaper.watch(pid);
   const gone = new Promise<Ended>((resolve) => {
     child.once('exit', (code, signal) => {
+      reaper?.forget(pid);
       ended = { code, signal, at: systemClock.now() };
       resolve(ended);
     });

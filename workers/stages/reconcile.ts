@@ -23,9 +23,15 @@ interface Stranger {
   readonly value: Secret | null;
 }
 
-/** Statuses in which a live token of the job can only stand for lost records. While minting, the mint itself cleans up what nobody holds. */
-const nothingMinted: readonly Status[] = ['init', 'verifying', 'verify_failed', 'verified'];
-const minting: readonly Status[] = [...nothingMinted, 'minting', 'mint_failed'];
+/** Statuses in which a live token of the job stands for a mint that has not been recorded (yet). */
+const unminted: readonly Status[] = [
+  'init',
+  'verifying',
+  'verify_failed',
+  'verified',
+  'minting',
+  'mint_failed',
+];
 const forward: readonly Status[] = ['revoking', 'revoke_failed', 'aborted'];
 
 /**
@@ -82,10 +88,10 @@ async function holdAgainstTheWorld(
   const unknown = minted.filter((handle) => handle.id !== job.newAuthId);
   const strangers = await Promise.all(unknown.map((handle) => strangerOf(deps, job, handle)));
   const begun = job.newAuthId === null && (strangers.length > 0 || (await mintBegun(deps, job)));
-  if (minting.includes(job.status) && begun) {
+  if (unminted.includes(job.status) && begun) {
     const held = await heldByConsumers(deps, job, strangers, context);
-    const impossible = nothingMinted.includes(job.status) && job.currentState !== 'dead';
-    if (held !== null || impossible)
+    // What nobody holds is taken back by the next mint, or by an abort's cleanup; an abort from init has none.
+    if (held !== null || job.status === 'init')
       return stopped(deps, job, held, { context, why: 'a mint that its record does not know' });
   }
   const promoted = job.newAuthId !== null && (await isPromoted(deps, job));

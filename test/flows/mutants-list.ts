@@ -106,7 +106,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a row is written whatever it was when it was read',
     file: 'shared/redis/lua/write-row.lua',
-    find: 'if tostring(cjson.decode(stored).rev) ~= a.rev then return {-6} end',
+    find: 'if revision(stored) ~= a.rev then return {-6} end',
     replace: '',
     killedBy: { stage: 'one of two is proven', fault: 'switch' },
   },

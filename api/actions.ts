@@ -175,7 +175,9 @@ async function settle(
       body.action === 'confirm_consumer' && body.acknowledge_disproof === true
         ? { acknowledge_disproof: true }
         : {};
-    const settled = { ...row, ...proof, note, confirmed_by: operatorOf(by), error: null };
+    // Whoever confirms a row says that the new value is there: a cleanup must look, and a restore must put the old one back.
+    const held = confirming ? { touched: true } : {};
+    const settled = { ...row, ...proof, ...held, note, confirmed_by: operatorOf(by), error: null };
     return {
       row: withStatus(settled, phase, to),
       event: confirming ? 'row_confirmed' : 'row_skipped',

@@ -2,6 +2,7 @@
 import { isoTime } from '../shared/lib/clock.ts';
 import { offeredActions } from '../shared/rotation/carried-out.ts';
 import { kindOf, type Job } from '../shared/rotation/job.ts';
+import { openResiduals } from '../shared/rotation/residuals.ts';
 import type { OperatorAction } from '../shared/rotation/machine.ts';
 import { publicJob, publicRow } from '../shared/rotation/view.ts';
 import type { Row } from '../shared/rotation/rows.ts';
@@ -44,8 +45,13 @@ function stuckReason(job: Job, rows: readonly Row[], now: number, stuckAfterMs: 
   const kind = kindOf(job);
   if (kind === 'failed')
     return `parked in ${job.status} since ${isoTime(job.statusSince)}: ${job.error?.detail ?? 'a row failed; retry it, or stop'}`;
+  const left = openResiduals(job.residuals);
+  if (job.status === 'aborted' && job.cleanup === 'needs_person' && left.length > 0)
+    return `left behind since ${isoTime(job.updatedAt)}: ${left.map((one) => `${one.kind} of ${one.who}`).join(', ')}`;
   if (kind !== 'automatic') return null;
-  const moved = Math.max(job.updatedAt, ...rows.map((row) => Math.max(row.updated_at, row.paced_until ?? 0)));
+  // A cleanup that is tried again and again writes each time, and moves nothing.
+  const touched = job.status === 'aborted' && job.error !== null ? job.cleanupSince : job.updatedAt;
+  const moved = Math.max(touched, ...rows.map((row) => Math.max(row.updated_at, row.paced_until ?? 0)));
   if (now - moved < stuckAfterMs) return null;
   return `nothing has moved in ${job.status} since ${isoTime(moved)}${job.error === null ? '' : `: ${job.error.detail}`}`;
 }

@@ -107,9 +107,10 @@ async function lookedAt(deps: ApiDeps, job: Job, { kind, who }: Residual): Promi
     throw new VelvetError('still_on_dead', `${who} holds the dead value`, {
       detail: `${who} still holds the dead value. Write the new one there (${job.vaultRef ?? 'vault_ref'} says where it is), then resolve this.`,
     });
-  if (seen.readable && seen.problem !== null)
+  // A place that refuses for good can be looked at by a person alone; one that is away for a moment is waited for.
+  if (seen.passing)
     throw new VelvetError('vendor_unavailable', `${who} could not be read back`, {
-      detail: `${who} could not be read back, and is not resolved by word where it can be seen: ${seen.problem} Mend that, then send it again.`,
+      detail: `${who} could not be read back, and is not resolved by word where it can be seen: ${seen.problem ?? ''} Send it again when it answers.`,
     });
   return [{ ...row, touched: false, holds: seen.holds === 'unknown' ? 'unknown' : seen.holds }];
 }

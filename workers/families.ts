@@ -24,9 +24,10 @@ import { createTransitions } from '../shared/transition.ts';
 import { answerQuestions } from './answer.ts';
 import { createAudit } from './audit/duties.ts';
 import { trailNames } from './audit/names.ts';
+import { repeat, type Duty } from './duties.ts';
 import { notify } from './notify/notifier.ts';
 import { createSlack } from './notify/slack.ts';
-import { onSureGround, type GroundDeps } from './on-sure-ground.ts';
+import { sureGround, type GroundDeps } from './on-sure-ground.ts';
 import { startWorker, type Handlers } from './run.ts';
 import { unavailable } from './stages/availability.ts';
 import { cleanup } from './stages/cleanup.ts';
@@ -98,19 +99,25 @@ export function startFamily<F extends WorkerFamily>(
   } = familyTable[family](env, { core, door, around });
   // A message is never wrong to send, and the alarm waits for nobody.
   const waiting = family !== 'notifier';
+  const ground = sureGround({ ground: createGround(redis), times, reconcile });
   const worker = startWorker({
     queue: queueOfFamily[family],
     connection: redis,
-    handlers: waiting ? onSureGround(handlers, { ground: createGround(redis), times, reconcile }) : handlers,
+    handlers: waiting ? ground.on(handlers) : handlers,
     times,
     clock,
     log,
   });
   const system = createSystemStore(redis);
-  const stopDuties = repeat(
-    [{ everyMs: times.beatMs, does: () => system.beat(family, times.beatTtlMs) }, ...duties],
-    log,
-  );
+  const looking: Duty = {
+    everyMs: times.sweepMs,
+    does: async (signal) => ground.lookAfter(await store.credentials(), { signal, log }),
+  };
+  const beating: Duty = {
+    everyMs: times.beatMs,
+    does: () => system.beat(family, times.beatTtlMs),
+  };
+  const stopDuties = repeat([beating, ...(reconcile === null ? [] : [looking]), ...duties], log);
   return {
     ready: Promise.all([worker.ready, ...beside.map((one) => one.ready)]),
     async stop() {
@@ -122,10 +129,6 @@ export function startFamily<F extends WorkerFamily>(
   };
 }
 
-interface Duty {
-  readonly everyMs: number;
-  readonly does: (stopping: AbortSignal) => Promise<unknown>;
-}
 interface Parts {
   readonly core: CoreDeps;
   readonly door: Door;
@@ -261,36 +264,4 @@ function stageDeps(env: DistributeEnv | StageEnv, parts: Parts): StageDeps {
     registry,
     authorities: createAuthorities(values.vault, { HK_VELVET_BOOTSTRAP: env.heroku.bootstrap }),
   };
-}
-
-/** Does each duty now and then again after its pause, never twice at once; what fails is logged and tried again. */
-function repeat(duties: readonly Duty[], log: Log): () => Promise<void> {
-  const stopped = new AbortController();
-  const loops = duties.map(async ({ everyMs, does }) => {
-    while (!stopped.signal.aborted) {
-      try {
-        await does(stopped.signal);
-      } catch (error) {
-        log.warn('a standing duty failed', logfields(error));
-      }
-      await pause(everyMs, stopped.signal);
-    }
-  });
-  return async () => {
-    stopped.abort();
-    await Promise.all(loops);
-  };
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done, { once: true });
-    function done(): void {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    }
-  });
 }

@@ -1,24 +1,31 @@
 // No task of a credential runs before its record was held against the world, if Redis may have lost a part of it.
 import { logfields } from '../shared/lib/log.ts';
 import type { Ground } from '../shared/redis/ground.ts';
-import type { Effect, JobRef, Task } from '../shared/rotation/effects.ts';
+import type { Effect, JobRef } from '../shared/rotation/effects.ts';
 import type { Times } from '../shared/times.ts';
 import type { Handler, Handlers, TaskContext } from './run.ts';
 
 type CredentialRef = Pick<JobRef, 'credential' | 'env'>;
+type LookContext = Pick<TaskContext, 'signal' | 'log'>;
 
 export interface GroundDeps {
   readonly ground: Ground;
   readonly times: Times;
   /** Null in a family that cannot look: it waits until another has. */
-  readonly reconcile: ((ref: CredentialRef, context: TaskContext) => Promise<void>) | null;
+  readonly reconcile: ((ref: CredentialRef, context: LookContext) => Promise<void>) | null;
 }
 
-/** The same handlers; each task waits, without using up an attempt, until its credential is reconciled. */
-export function onSureGround(handlers: Handlers, deps: GroundDeps): Handlers {
+export interface SureGround {
+  /** The same handlers; each task waits, without using up an attempt, until its credential is reconciled. */
+  on(handlers: Handlers): Handlers;
+  /** Looks now where nobody has looked yet: a credential whose tasks all wait in families that cannot look would wait for ever. */
+  lookAfter(refs: readonly CredentialRef[], context: LookContext): Promise<void>;
+}
+
+export function sureGround(deps: GroundDeps): SureGround {
   const looking = new Map<string, Promise<void>>();
 
-  async function sure(task: Task, context: TaskContext): Promise<boolean> {
+  async function sure(task: CredentialRef, context: LookContext): Promise<boolean> {
     if (await deps.ground.sure(task)) return true;
     if (deps.reconcile === null) return false;
     const key = `${task.credential} ${task.env}`;
@@ -35,8 +42,8 @@ export function onSureGround(handlers: Handlers, deps: GroundDeps): Handlers {
 
   async function look(
     reconcile: NonNullable<GroundDeps['reconcile']>,
-    { credential, env }: Task,
-    context: TaskContext,
+    { credential, env }: CredentialRef,
+    context: LookContext,
   ): Promise<void> {
     const server = await deps.ground.server();
     context.log.warn('Redis was restarted: holding the record against the world', { credential });
@@ -54,7 +61,21 @@ export function onSureGround(handlers: Handlers, deps: GroundDeps): Handlers {
       return firm ? handler.run(task, context) : { laterMs: deps.times.silentMs };
     },
   });
-  return Object.fromEntries(
-    (Object.entries(handlers) as [Effect, Handler][]).map(([effect, handler]) => [effect, guarded(handler)]),
-  );
+  return {
+    on: (handlers) =>
+      Object.fromEntries(
+        (Object.entries(handlers) as [Effect, Handler][]).map(([effect, handler]) => [
+          effect,
+          guarded(handler),
+        ]),
+      ),
+
+    async lookAfter(refs, context) {
+      for (const ref of refs) {
+        await sure(ref, context).catch((error: unknown) => {
+          context.log.warn('not reconciled yet', { credential: ref.credential, ...logfields(error) });
+        });
+      }
+    },
+  };
 }

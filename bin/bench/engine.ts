@@ -12,7 +12,7 @@ import { createGround } from '../../shared/redis/ground.ts';
 import { createJobStore } from '../../shared/redis/job-store.ts';
 import { times } from '../../shared/times.ts';
 import { createTransitions } from '../../shared/transition.ts';
-import { onSureGround } from '../../workers/on-sure-ground.ts';
+import { sureGround } from '../../workers/on-sure-ground.ts';
 import { startWorker, type Handler, type Handlers } from '../../workers/run.ts';
 import type { CoreDeps, DistributeDeps } from '../../workers/stages/deps.ts';
 import { openRows, startPhase } from '../../workers/stages/fan-out.ts';
@@ -64,7 +64,7 @@ export async function openEngine(redisUrl: string, folder: string): Promise<Engi
   const ended = closing();
   const about = { connection: redis, times, clock: systemClock, log };
   const onGround = (handlers: Handlers) =>
-    onSureGround(handlers, { ground: createGround(redis), times, reconcile: null });
+    sureGround({ ground: createGround(redis), times, reconcile: null }).on(handlers);
   const stages = onGround({
     enqueue_distribute: startPhase(core, 'distribute'),
     open_rows: openRows(core),

@@ -48,8 +48,9 @@ export const questions = {
       readable: z.boolean(),
       /** What was seen of its processes, in words without any value. */
       detail: z.string(),
-      /** Why it could not be read back, where it could not. */
+      /** Why it could not be read back, where it could not; and whether that may pass by itself. */
       problem: z.string().nullable(),
+      passing: z.boolean(),
     }),
   },
 } as const;

@@ -24,12 +24,7 @@ export function createGround(redis: Redis): Ground {
     sureOf.clear();
   });
 
-  /** The id that each start of a server gives itself; a promoted replica has its own. */
-  async function server(): Promise<string> {
-    const id = /^run_id:(\w+)/m.exec(await guarded(redis.info('server')))?.[1];
-    if (id === undefined) throw new VelvetError('store_unavailable', 'Redis does not say its run_id');
-    return id;
-  }
+  const server = () => serverOf(redis);
 
   return {
     server,
@@ -38,10 +33,8 @@ export function createGround(redis: Redis): Ground {
       const keys = credentialKeys(credential, env);
       if (sureOf.has(keys.server)) return true;
       const asked = connection;
-      const now = await server();
-      // The first server that the credential ever had has lost nothing.
-      await guarded(redis.setnx(keys.server, now));
-      if (now !== (await guarded(redis.get(keys.server)))) return false;
+      const [now, last] = await Promise.all([server(), guarded(redis.get(keys.server))]);
+      if (now !== last) return false;
       if (asked === connection) sureOf.add(keys.server);
       return true;
     },
@@ -50,4 +43,11 @@ export function createGround(redis: Redis): Ground {
       await guarded(redis.set(credentialKeys(credential, env).server, looked));
     },
   };
+}
+
+/** The id that each start of a server gives itself; a promoted replica has its own. */
+export async function serverOf(redis: Redis): Promise<string> {
+  const id = /^run_id:(\w+)/m.exec(await guarded(redis.info('server')))?.[1];
+  if (id === undefined) throw new VelvetError('store_unavailable', 'Redis does not say its run_id');
+  return id;
 }

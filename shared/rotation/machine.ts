@@ -104,7 +104,7 @@ const table = [
   { from: 'init',             on: 'abort',            by: 'operator', to: 'aborted', patch: { cleanup: 'done' }, effects: ['notify'] },
   { from: 'rev_init',         on: 'abort',            by: 'operator', to: 'aborted', patch: { cleanup: 'done' }, effects: ['notify'] },
   { from: 'verifying',        on: 'abort',            by: 'operator', to: 'aborted', patch: { cleanup: 'pending', phase: null, step: null, awaiting: null }, effects: ['enqueue_cleanup'], fence: 'raise' },
-  { from: afterVerifying,     on: 'abort',            by: 'operator', when: ['flowIsNotTesting'], to: 'aborted', patch: { cleanup: 'pending', phase: null, step: null, awaiting: null }, effects: ['enqueue_cleanup'], fence: 'raise' },
+  { from: afterVerifying,     on: 'abort',            by: 'operator', when: ['flowIsNotTesting', 'notPromoting'], to: 'aborted', patch: { cleanup: 'pending', phase: null, step: null, awaiting: null }, effects: ['enqueue_cleanup'], fence: 'raise' },
   { from: ['init', ...claiming, 'aborted'], on: 'reconciled', by: 'worker', when: ['flowIsNotTesting'], to: 'same' },
   { from: ['init', ...claiming, 'aborted'], on: 'reconcile_delayed', by: 'worker', when: ['flowIsNotTesting'], to: 'same' },
   { from: 'init',             on: 'loss_found',       by: 'worker',   when: ['flowIsNotTesting'], to: 'aborted', patch: { cleanup: 'pending', phase: null, step: null, awaiting: null }, effects: ['enqueue_cleanup', 'notify'], claim: 'take', fence: 'raise' },

@@ -113,11 +113,11 @@ describe('config vars', () => {
     await using world = await herokuDestinationWorld();
     world.fault('write', { status: 200, body: { HEROKU_API_KEY: 'HRKU-previous-3a1f' } });
     expect(await codeOf(world.destination.push(callOf(), world.target, world.authority, world.next))).toBe(
-      'vendor_bad_answer',
+      'vendor_no_answer',
     );
     world.fault('write', { status: 200, body: {} });
     expect(await codeOf(world.destination.push(callOf(), world.target, world.authority, world.next))).toBe(
-      'vendor_bad_answer',
+      'vendor_no_answer',
     );
   });
 

@@ -1,5 +1,5 @@
 // aborted: takes back what the job left behind, or says who must. Law: no value that a consumer may run on is deleted, and nothing is decided before nothing can be applied late.
-import { VelvetError, isVelvetError } from '../../shared/lib/errors.ts';
+import { VelvetError, isVelvetError, type ErrorCode } from '../../shared/lib/errors.ts';
 import type { Job, JobPatch } from '../../shared/rotation/job.ts';
 import { openResiduals, reckoned, type Finding, type Residual } from '../../shared/rotation/residuals.ts';
 import { mayHoldNew, type Row } from '../../shared/rotation/rows.ts';
@@ -17,6 +17,7 @@ import {
   type StageDeps,
   type Step,
 } from './deps.ts';
+import { cannotGoBack, oldTokenLive, staleOnDead, staleOnNew } from './findings.ts';
 import { lookAt, type Look } from './look.ts';
 import { emptySlots, promote } from './promote.ts';
 import { note, restoreRows } from './restore.ts';
@@ -58,7 +59,7 @@ async function backOut(deps: StageDeps, at: Step, rows: readonly Row[]): Promise
   // Where there is no going back, those that still hold the old value are to be named, too.
   const concerned = dead && job.newAuthId !== null ? rows : rows.filter(mayHoldNew);
   const looks = await lookAt(deps, at, concerned, deps.values.known(job));
-  demandAnswers(looks);
+  demandAnswers(deps, job, looks);
   if (!dead && looks.some((look) => stillTurning(deps, job, look)))
     return { laterMs: deps.times.settlePollMs };
   for (const look of looks) await noteLook(deps, at, look);
@@ -68,23 +69,25 @@ async function backOut(deps: StageDeps, at: Step, rows: readonly Row[]): Promise
   return stayOnNew(deps, at, rows);
 }
 
-/** A vendor that is away for a moment is asked again, before anybody is bothered. */
-function demandAnswers(looks: readonly Look[]): void {
+/** A vendor that is away for a moment is asked again, before anybody is bothered; one that stays away is named with what it hides. */
+function demandAnswers(deps: StageDeps, job: Job, looks: readonly Look[]): void {
+  if (deps.clock.now() - job.cleanupSince > deps.times.settleForMs) return;
   const passing = looks.find((look) => look.error !== null && look.error.retry !== 'never')?.error;
   if (passing !== undefined && passing !== null) throw passing;
 }
 
-/** Its place holds the old value, and not everything there was seen to run on it. */
+/** Its place holds the new value no more, and not everything there was seen to run on what it holds. */
 function stillTurning(deps: StageDeps, job: Job, look: Look): boolean {
   const waitedMs = deps.clock.now() - job.cleanupSince;
-  return look.holds === 'old' && look.effect === 'not_yet' && waitedMs <= deps.times.settleForMs;
+  const left = look.holds === 'old' || look.holds === 'other';
+  return left && mayHoldNew(look.row) && look.effect === 'not_yet' && waitedMs <= deps.times.settleForMs;
 }
 
 /** Whether somebody there may run on the new value, as the look has it. */
 function mayHold(look: Look): boolean {
   if (look.holds === 'unknown') return mayHoldNew(look.row);
   const turned = look.effect === 'running' || look.effect === 'unknown';
-  return look.holds === 'new' || (look.holds === 'old' && !turned && mayHoldNew(look.row));
+  return look.holds === 'new' || (!turned && mayHoldNew(look.row));
 }
 
 async function noteLook(deps: StageDeps, at: Step, look: Look): Promise<void> {
@@ -98,6 +101,9 @@ async function noteLook(deps: StageDeps, at: Step, look: Look): Promise<void> {
   }));
 }
 
+/** The previous token is dead, or its value is not what it was: nobody is moved. */
+const noWayBack: readonly ErrorCode[] = ['current_token_invalid', 'invariant_broken'];
+
 async function restoring(deps: StageDeps, at: Step, rows: readonly Row[]): Promise<Later | void> {
   try {
     const { waiting, failed } = await restoreRows(deps, at, rows);
@@ -110,10 +116,15 @@ async function restoring(deps: StageDeps, at: Step, rows: readonly Row[]): Promi
     }));
     return await keepBoth(deps, at, left);
   } catch (error) {
+    if (!isVelvetError(error) || !noWayBack.includes(error.code)) throw error;
     // What was left before is what is left; and if no consumer ever went back, the way forward is as open as it was.
-    if (!isVelvetError(error) || error.code !== 'current_token_invalid') throw error;
     const allThere = rows.every((row) => mayHoldNew(row) || row.distribute_status === 'skipped');
-    return blocked(deps, at, at.job.residuals, { ...errorPatch(deps, error), went_back: !allThere });
+    const before = at.job.residuals;
+    const left =
+      openResiduals(before).length > 0
+        ? before
+        : reckoned(before, rows.filter(mayHoldNew).map(cannotGoBack), deps.clock.now());
+    return blocked(deps, at, left, { ...errorPatch(deps, error), went_back: !allThere });
   }
 }
 
@@ -132,17 +143,34 @@ async function afterRevocationByHand(deps: StageDeps, at: Step, rows: readonly R
 
 /** The new value is, or becomes, the current one; whoever is still on the dead one is named. */
 async function stayOnNew(deps: StageDeps, at: Step, rows: readonly Row[]): Promise<void> {
-  await promote(deps, at);
   const alive = at.job.currentState === 'alive';
+  // Promoted by a step that Redis forgot: whether the old token was revoked then, only the vendor knows.
+  const oldLives = alive && at.job.step !== 'check' && !at.job.promoted && (await stillLives(deps, at));
+  await promote(deps, at);
   // Who was skipped is left on what it had by a person's word; where there never was anything to go back to, all are looked after.
   const concerned = rows.filter((row) => !(alive && isSkipped(row)));
   const looks = await lookAt(deps, at, concerned, deps.values.known(at.job));
   // The authority may be the reason why it was done by hand: who was seen on the new value is taken to be there.
   const left = looks.filter((look) => look.holds !== 'unknown' || look.row.holds !== 'new');
-  demandAnswers(left);
+  demandAnswers(deps, at.job, left);
   for (const look of looks) await noteLook(deps, at, look);
   const patch = await emptySlots(deps, at);
-  return close(deps, at, left.flatMap(staleOnDead), { ...patch, promoted: true });
+  // What a person resolved, because nobody can look, is not found again.
+  const closed = at.job.residuals.filter((one) => one.resolved_at !== null);
+  const found = [...(oldLives ? [oldTokenLive(at.job)] : []), ...left.flatMap(staleOnDead)].filter(
+    (one) => one.kind !== 'may_hold_dead_token' || !closed.some(({ who }) => who === one.who),
+  );
+  return close(deps, at, found, { ...patch, promoted: true });
+}
+
+async function stillLives(deps: StageDeps, at: Step): Promise<boolean> {
+  try {
+    await demandRevoked(deps, at);
+    return false;
+  } catch (error) {
+    if (isVelvetError(error) && error.code === 'revoke_pending') return true;
+    throw error;
+  }
 }
 
 const isSkipped = (row: Row): boolean =>
@@ -219,49 +247,4 @@ async function removePending(deps: StageDeps, { job, context }: Step, keep: stri
   for (const slot of await deps.vault.list(slots.pendingPrefix(job.credential))) {
     if (slot !== keep) await underLease(deps, job, context, (call) => deps.vault.remove(call, slot));
   }
-}
-
-function oldTokenLive(job: Job): Finding {
-  return {
-    kind: 'old_token_live',
-    who: job.oldAuthId ?? job.credential,
-    what_to_do:
-      'Every consumer is on the new token, and the old one is live. Revoke it by hand and send mark_revoked, or send restore to go back.',
-  };
-}
-
-/** Whoever may hold the new value while the old one lives. */
-function staleOnNew(look: Look): Finding {
-  const who = look.row.consumer_id;
-  const unread = look.holds === 'unknown' && look.row.receipt === null;
-  const kind = unread ? ('may_hold_dead_token' as const) : ('stale_consumer' as const);
-  const seen = {
-    new: 'It holds the new value.',
-    old: `It holds the old value, but its processes do not all run on it: ${look.detail}.`,
-    other: 'It holds another value.',
-    unknown: `It may hold the new value and could not be read back: ${look.detail}`,
-  }[look.holds];
-  return { kind, who, what_to_do: `${seen} Send restore, or put the old value back there and resolve this.` };
-}
-
-/** Whoever was left on the dead value after the new one became the current one. */
-function staleOnDead(look: Look): readonly Finding[] {
-  const who = look.row.consumer_id;
-  if (look.holds === 'old')
-    return [
-      {
-        kind: 'stale_consumer',
-        who,
-        what_to_do:
-          'It holds the dead value. Write the new one there (`vault_ref` says where it is), then resolve this.',
-      },
-    ];
-  if (look.holds !== 'unknown') return [];
-  return [
-    {
-      kind: 'may_hold_dead_token',
-      who,
-      what_to_do: `It could not be read back, and may hold the dead value: ${look.detail} Check it by hand, then resolve this.`,
-    },
-  ];
 }

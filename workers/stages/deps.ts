@@ -127,7 +127,9 @@ export async function underLease<T>(
     await deps.claims.closeLease(job, fence);
     return result;
   } catch (error) {
-    if (error instanceof VelvetError && error.retry !== 'reconcile') await deps.claims.closeLease(job, fence);
+    // What nobody foresaw may have happened after the change was sent.
+    const known = error instanceof VelvetError && error.retry !== 'reconcile' && error.code !== 'internal';
+    if (known) await deps.claims.closeLease(job, fence);
     throw error;
   }
 }

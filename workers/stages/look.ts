@@ -82,5 +82,6 @@ export async function answerLook(
     readable: readBack === 'value',
     detail: look?.detail ?? '',
     problem: look?.error?.detail ?? null,
+    passing: look !== undefined && look.error !== null && look.error.retry !== 'never',
   };
 }

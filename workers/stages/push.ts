@@ -82,7 +82,7 @@ async function write(
  * and one that has begun since (the task was given away while this process slept) is under way.
  */
 async function closeIfRefused(deps: DistributeDeps, at: OpenRow, before: Row, error: unknown): Promise<void> {
-  if (!isVelvetError(error) || error.retry === 'reconcile') return;
+  if (!isVelvetError(error) || error.retry === 'reconcile' || error.code === 'internal') return;
   await noteRow(deps, at, 'push_refused', (row) =>
     row.attempts === at.row.attempts ? { ...row, started: null, touched: before.touched } : row,
   );

@@ -66,6 +66,9 @@ async function mintedBy(deps: StageDeps, job: Job, context: Context): Promise<re
       issuerOf(deps, job).listMinted(readCall(job, '0-reconcile', context), authority),
     );
   } catch (error) {
+    // What is past its mint and goes forward needs no list, and a revocation by hand must not wait for the authority that it replaces.
+    const needless = forward.includes(job.status) && job.newAuthId !== null;
+    if (needless && isVelvetError(error) && error.code === 'authority_invalid') return [];
     if (isVelvetError(error) && job.error?.code !== error.code) await sayWhyNot(deps, job, error);
     throw error;
   }
@@ -100,6 +103,8 @@ async function holdAgainstTheWorld(
     return stopped(deps, job, null, {
       context,
       why: 'its new token dead, which its record does not explain',
+      // Whatever was recorded of them, consumers are to be looked at: the lost end may have been a restore.
+      also: { went_back: true },
     });
   await deps.transitions.apply(job, 'reconciled', speakerOf(job), async (now) => ({
     patch: {
@@ -198,7 +203,7 @@ async function stopped(
   deps: StageDeps,
   job: Job,
   held: Stranger | null,
-  { context, why }: { context: Context; why: string },
+  { context, why, also = {} }: { context: Context; why: string; also?: JobPatch },
 ): Promise<void> {
   const detail = `Redis lost the last records of this job: the vendor or the vault shows ${why}. It was stopped, and its cleanup takes back what it did or names it in \`residual\`. Then start a new rotation.`;
   const patch: JobPatch = {
@@ -214,6 +219,7 @@ async function stopped(
     minted_by: job.mintedBy ?? 'velvet',
     aborted_from: job.status,
     cleanup_since: deps.clock.now(),
+    ...also,
     ...errorPatch(deps, { code: 'data_lost', detail }),
   };
   context.log.error('data lost', { job_id: job.jobId, status: job.status, why });

@@ -41,7 +41,7 @@ export async function restoreRows(deps: StageDeps, at: Step, rows: readonly Row[
     if (isOutcome(result)) {
       waiting ||= result.at === 'waiting';
       if (result.at === 'failed') failed.set(consumerId, result.why);
-    } else if (isVelvetError(result) && result.retry === 'never' && !overtaken(result)) {
+    } else if (isVelvetError(result) && isLasting(deps, at, result)) {
       failed.set(consumerId, result.detail);
     } else passing ??= result;
   }
@@ -51,6 +51,12 @@ export async function restoreRows(deps: StageDeps, at: Step, rows: readonly Row[
 
 function isOutcome(result: unknown): result is Outcome {
   return typeof result === 'object' && result !== null && !(result instanceof Error) && 'at' in result;
+}
+
+/** What does not pass by itself, and what has not passed for longer than a release may take. */
+function isLasting(deps: StageDeps, { job }: Step, error: VelvetError): boolean {
+  if (overtaken(error) || error.code === 'store_unavailable') return false;
+  return error.retry === 'never' || deps.clock.now() - job.cleanupSince > deps.times.settleForMs;
 }
 
 function overtaken(error: VelvetError): boolean {
@@ -135,7 +141,8 @@ async function write(deps: StageDeps, at: Step, row: Row, previous: Secret): Pro
       holds: destination.capabilities.readBack === 'value' ? before.holds : 'old',
     }));
   } catch (error) {
-    if (isVelvetError(error) && error.retry !== 'reconcile' && !overtaken(error)) {
+    const known = isVelvetError(error) && error.retry !== 'reconcile' && error.code !== 'internal';
+    if (known && !overtaken(error)) {
       await note(deps, at, row.consumer_id, 'restore_refused', (before) => ({
         ...before,
         started: null,

@@ -103,7 +103,7 @@ function problemOf(job: Job, result: VerifyResult, elsewhere: Elsewhere | null):
     : `The authority ${job.authority} may not mint: ${result.mayMintReason ?? 'the vendor does not say why'}.`;
   const besides = authority === null ? `The authority ${job.authority} may mint.` : authority;
   if (result.current === 'absent') {
-    const detail = `Velvet's vault holds no value for ${job.credential}. Give it the first one with \`npx velvet adopt ${job.credential}\`, then retry. ${besides}`;
+    const detail = `Velvet's vault holds no value for ${job.credential}. Abort, give it the first one with \`npx velvet adopt ${job.credential}\`, and start again. ${besides}`;
     return new VelvetError('not_adopted', 'no current value', { detail });
   }
   if (result.current === 'dead') {

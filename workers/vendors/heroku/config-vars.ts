@@ -66,10 +66,8 @@ async function patch(api: HerokuApi, call: VendorCall, { place, authority, secre
   });
   const echoed = valueIn(parseAnswer(response, configVarsShape), place.key);
   if (echoed?.equals(secret) === true) return;
-  throw response.error(
-    'vendor_bad_answer',
-    `answered ${response.status}, but ${place.key} does not hold what was written`,
-  );
+  // Applied or not, somebody's value or ours masked: only a look can tell.
+  throw response.notUnderstood(`answered ${response.status}, but ${place.key} is not what was written`);
 }
 
 /**

@@ -1,4 +1,5 @@
 // What must be true of the world after every rotation, whatever happened during it, and how long it may have stood still.
+import { FORGOTTEN_MAX } from '../../workers/stages/reconcile.ts';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { filesBelow, search } from '../../bin/demo/secrets.ts';
@@ -112,7 +113,9 @@ function trailIsWhole(
   ).toEqual([]);
   // One change of the job is one version and one event; rows have events of their own, and so have lost notices.
   const changes = trail.filter((one) => one.job_id === jobId && one.consumer_id === undefined && one.to_state !== null); // prettier-ignore
-  expect(changes.length, 'versions have no gap').toBe(Number(job['version']));
+  // A job that was held against the world leaves out the versions that Redis may have forgotten.
+  const leaps = changes.filter(({ event }) => event === 'reconciled' || event === 'loss_found').length;
+  expect(changes.length + leaps * FORGOTTEN_MAX, 'versions have no gap').toBe(Number(job['version']));
   for (const [index, one] of changes.entries())
     if (index > 0) expect(one.from_state, `event ${one.seq} goes on from the one before`).toBe(changes[index - 1]?.to_state); // prettier-ignore
 }

@@ -43,8 +43,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the lease is closed although the answer was lost',
     file: 'workers/stages/deps.ts',
-    find: "if (error instanceof VelvetError && error.retry !== 'reconcile')",
-    replace: 'if (error instanceof VelvetError)',
+    find: "const known = error instanceof VelvetError && error.retry !== 'reconcile' && error.code !== 'internal';",
+    replace: 'const known = error instanceof VelvetError;',
     killedBy: { stage: 'mint', fault: 'apply late' },
   },
   {
@@ -141,8 +141,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'the claim is freed by the abort',
     file: 'shared/rotation/machine.ts',
-    find: "{ from: afterVerifying,     on: 'abort',            by: 'operator', when: ['flowIsNotTesting'], to: 'aborted',",
-    replace: "{ from: afterVerifying,     on: 'abort',            by: 'operator', when: ['flowIsNotTesting'], to: 'aborted', claim: 'free',",
+    find: "{ from: afterVerifying,     on: 'abort',            by: 'operator', when: ['flowIsNotTesting', 'notPromoting'], to: 'aborted',",
+    replace: "{ from: afterVerifying,     on: 'abort',            by: 'operator', when: ['flowIsNotTesting', 'notPromoting'], to: 'aborted', claim: 'free',",
     killedBy: { stage: 'cleanup of a failed mint', fault: 'die' },
   },
   {

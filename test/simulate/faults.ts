@@ -115,6 +115,16 @@ export function killAll(story: Story): void {
     world.kill(world.process(name));
 }
 
+/** One that sleeps goes on, most often in the middle of what its successor does. */
+export function wakeOne(story: Story): void {
+  const { world, random } = story;
+  const asleep = namesOf(story).filter((name) => world.process(name).state === 'asleep');
+  if (asleep.length === 0) return;
+  const name = random.pick(asleep);
+  tell(story, `!! ${name} wakes`);
+  world.wake(world.process(name));
+}
+
 /** One process, wherever it is. */
 export function disturbOne(story: Story): void {
   const { world, random } = story;

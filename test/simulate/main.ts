@@ -41,12 +41,13 @@ async function replay(seed: number): Promise<void> {
 async function tellPart(from: number, until: number, by: number): Promise<void> {
   await using server = await scheduleRedis({ durable: false });
   await using mixes = createMixes(server.redis);
-  for (let seed = from; seed < until; seed += by) {
+  // Without a parent nobody listens, and the server of this part must not outlive it.
+  for (let seed = from; seed < until && process.connected; seed += by) {
     const { problems, decisions, rests } = await tellSeed(mixes, seed);
     const failure = problems.length === 0 ? null : { seed, problems };
-    process.send?.({ seeds: 1, decisions, rests, failure } satisfies Report);
+    if (process.connected) process.send?.({ seeds: 1, decisions, rests, failure } satisfies Report);
   }
-  process.disconnect();
+  if (process.connected) process.disconnect();
 }
 
 async function tellAll(from: number, seeds: number): Promise<void> {

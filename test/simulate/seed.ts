@@ -2,7 +2,7 @@
 import type { Mixes } from './mixes.ts';
 import { bringHome, onceMore } from './homecoming.ts';
 import { problemsAtRest, secretProblems } from './checks.ts';
-import { disturbOne, killAll } from './faults.ts';
+import { disturbOne, killAll, wakeOne } from './faults.ts';
 import { meddle } from './hand.ts';
 import { move, sweepOnce, type Odds } from './move.ts';
 import { act, listen, openAnother } from './operator.ts';
@@ -85,6 +85,8 @@ interface Weather extends Odds {
   readonly blackout: number;
   readonly hand: number;
   readonly sweep: number;
+  /** For each decision, of somebody who sleeps. */
+  readonly waking: number;
 }
 
 function weatherOf(random: Random): Weather {
@@ -98,6 +100,7 @@ function weatherOf(random: Random): Weather {
     blackout: 0.0004 * wild,
     hand: random.pick([0, 0, 0, 0.06]),
     sweep: 0.003,
+    waking: 0.02,
   };
 }
 
@@ -110,8 +113,8 @@ async function storm(story: Story): Promise<readonly string[]> {
     if (luck < weather.person) await act(story, { atRest: false });
     else if (luck < weather.person + weather.process) disturbOne(story);
     else if (luck < weather.person + weather.process + weather.blackout) killAll(story);
-    else if (luck < weather.person + weather.process + weather.blackout + weather.sweep)
-      await sweepOnce(story);
+    else if (luck > 1 - weather.sweep) await sweepOnce(story);
+    else if (luck > 1 - weather.sweep - weather.waking) wakeOne(story);
     if ((await move(story, weather)) === 'moved') continue;
     listen(story);
     const found = await problemsAtRest(story);

@@ -40,9 +40,7 @@ export async function problemsAtRest(story: Story): Promise<readonly string[]> {
     ...broken(sight),
     ...(await others(sight)),
     ...(await eventViolations(story)),
-    ...story.world.log.filter((line) =>
-      /unforeseen failure|failure not recorded|invariant_broken/.test(line),
-    ),
+    ...story.world.log.filter((line) => /unforeseen failure|failure not recorded/.test(line)),
   ];
   if (isOver(sight.job)) settleAccounts(sight);
   return found;

@@ -103,7 +103,11 @@ async function ofTheJob(sight: Sight): Promise<readonly string[]> {
       (one) =>
         !(authorityDead && one.startsWith('2 handles: the authority')) &&
         // What was not verified to the end is asked again before anything is minted.
-        !(job.mintedBy === null && one === '3 vault: what was verified is not what the job recorded') &&
+        // Nor what a refusal of the vendor's made of a token that a person ended.
+        !(
+          (job.mintedBy === null || story.ended.has(base.token)) &&
+          one === '3 vault: what was verified is not what the job recorded'
+        ) &&
         // A phase that waits for a person alone sends no message yet.
         !(job.tally.manual > 0 && one === `1 silent: nobody is told of ${job.status}`) &&
         !(story.ended.has(base.token) && one === '5 old token: dead before it was time') &&

@@ -72,6 +72,7 @@ function idle({ world, workers }: Story, { queue }: Entry) {
 
 async function startOne(story: Story, entry: Entry): Promise<void> {
   const on = story.random.pick(idle(story, entry));
+  story.calm.silent = 0;
   const strand = story.world.start(entry, on);
   tell(story, `${on.name} takes ${entry.id} as ${strand.id}`);
   await story.world.turns.settle();

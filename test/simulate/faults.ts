@@ -1,7 +1,7 @@
 // What may befall one effect, or a process, in a simulation; each with how often, and with times of its own.
 import type { Turn } from '../schedule/turns.ts';
 import type { Spoiled } from '../schedule/network.ts';
-import { tell, type Story } from './story.ts';
+import { explain, held, tell, type Story } from './story.ts';
 
 type Strike = (story: Story, turn: Turn) => Promise<void>;
 
@@ -71,6 +71,9 @@ export async function strike(story: Story, turn: Turn): Promise<void> {
 
 async function spoil(story: Story, turn: Turn): Promise<void> {
   const how = spoiledBy(story, turn);
+  // Where nobody can look a person is taken at their word, and these people do not always say the truth.
+  if (turn.strand.what === 'resolve_residual')
+    for (const app of story.world.outside.apps) explain(story, app.name, held(app));
   tell(story, `     ${how.status} ${how.headers?.['retry-after'] ?? ''}${how.applied ? ' applied' : ''}`);
   story.world.outside.network.spoil(how);
   await story.world.turns.serve(turn);

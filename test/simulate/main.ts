@@ -87,7 +87,9 @@ function told(args: readonly string[], hear: (report: Report) => void): Promise<
     const child = fork(fileURLToPath(import.meta.url), [...args]);
     child.on('message', (report) => hear(report as Report));
     child.once('error', reject);
-    child.once('exit', (code) => (code === 0 ? resolve() : reject(new Error(`a part ended with ${code}`))));
+    child.once('exit', (code, signal) =>
+      code === 0 ? resolve() : reject(new Error(`a part ended with ${code ?? signal}`)),
+    );
   });
 }
 

@@ -7,7 +7,7 @@ import { startTcpProxy } from './tcp-proxy.ts';
 
 export interface Replica {
   readonly node: RedisNode;
-  /** From now on it hears nothing more of its master. */
+  /** It knows what its master knows now, and from here on hears nothing more of it. */
   cutOff(): Promise<void>;
   /** Kills the master and makes this one what Velvet and the test talk to. */
   promote(): Promise<void>;
@@ -29,7 +29,11 @@ export async function startReplica(fleet: Fleet): Promise<Replica> {
   );
   return {
     node,
-    cutOff: () => line.mode('refusing'),
+    async cutOff() {
+      // What was written up to now has arrived there: on a busy machine it may be on its way.
+      await fleet.redis.wait(1, IN_STEP_MS);
+      await line.mode('refusing');
+    },
     async promote() {
       await redis.call('REPLICAOF', 'NO', 'ONE');
       await master.kill();

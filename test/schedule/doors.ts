@@ -79,6 +79,8 @@ function inOrder(command: string, answer: unknown): unknown {
 export interface RedisAnswers {
   read(command: string, args: readonly unknown[], ask: () => Promise<unknown>): Promise<unknown>;
   change(ask: () => Promise<unknown>): Promise<unknown>;
+  /** Redis lost data: nothing that it said before is what it would say now. */
+  forget(): void;
 }
 
 interface Known {
@@ -97,6 +99,7 @@ export function redisAnswers(): RedisAnswers {
       known.set(key, found);
       return found.answer;
     },
+    forget: () => known.clear(),
     async change(ask) {
       const changed = ask();
       // What was asked since the last change will be asked again: it travels along, behind the change.

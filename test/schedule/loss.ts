@@ -46,7 +46,9 @@ export function losing({ at, lost, survivors }: Loss): LossDirector {
   };
 }
 
-async function afterTheLoss(world: ScheduleWorld, survivors: boolean): Promise<void> {
+/** The processes learn that Redis was restarted, and one of them looks. */
+export async function afterTheLoss(world: ScheduleWorld, survivors: boolean): Promise<void> {
+  world.redisLostData();
   if (!survivors) for (const name of [...workers, 'sweeper']) world.kill(world.process(name));
   // A later one looks again where the first cannot: what happened in a minute of vendor trouble is another schedule's.
   for (let tries = 0; tries < 5; tries++) {

@@ -69,6 +69,8 @@ export interface ScheduleWorld extends AsyncDisposable {
   /** Redis is away for so long: its commands wait, as those of a worker's connection do. */
   dropRedis(forMs: number): void;
   readonly redisDown: boolean;
+  /** Redis was put back behind everybody's back: what it answered before holds no more. */
+  redisLostData(): void;
   /** To come back to this rest again and again. The moment takes the place of this world, which is over. */
   save(): Promise<Moment>;
 }
@@ -204,6 +206,7 @@ function worldOn(ground: Ground, times: Times, memory: Memory, end: () => void):
         redisDown = false;
       });
     },
+    redisLostData: () => doors.answers.forget(),
     async save() {
       await turns.close();
       const back = await ground.save();

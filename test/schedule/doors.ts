@@ -59,7 +59,7 @@ export function redisThrough(turns: Turns, redis: Redis, answers: RedisAnswers):
           { door: 'redis', name: nameOf(key, args), change: changes.has(key) },
           {
             apply: changes.has(key)
-              ? () => answers.change(apply)
+              ? () => answers.change(keysOf(key, args), apply)
               : async () => inOrder(key, await answers.read(key, args, apply)),
             broken: () => new Error('Connection is closed.'),
           },
@@ -69,21 +69,28 @@ export function redisThrough(turns: Turns, redis: Redis, answers: RedisAnswers):
   });
 }
 
+/** Which keys a change may touch: a script touches those alone that it names. */
+function keysOf(command: string, args: readonly unknown[]): ReadonlySet<string> {
+  const named = command.startsWith('eval') ? args.slice(2, 2 + Number(args[1])) : args.slice(0, 1);
+  return new Set(named.map(String));
+}
+
 /** The order of a set and of a hash's values is Redis's own, and another one in each server. */
 function inOrder(command: string, answer: unknown): unknown {
   const unordered = command === 'smembers' || command === 'hvals';
   return unordered && Array.isArray(answer) ? (answer as string[]).toSorted() : answer;
 }
 
-/** What Redis answered since it was last changed. Nobody else writes to it, so it would answer the same, a round trip later. */
+/** What Redis answered of each key since that was last changed. Nobody else writes to it, so it would answer the same, a round trip later. */
 export interface RedisAnswers {
   read(command: string, args: readonly unknown[], ask: () => Promise<unknown>): Promise<unknown>;
-  change(ask: () => Promise<unknown>): Promise<unknown>;
+  change(keys: ReadonlySet<string>, ask: () => Promise<unknown>): Promise<unknown>;
   /** Redis lost data: nothing that it said before is what it would say now. */
   forget(): void;
 }
 
 interface Known {
+  readonly of: string;
   answer: Promise<unknown>;
   readonly ask: () => Promise<unknown>;
   hot: boolean;
@@ -93,21 +100,23 @@ export function redisAnswers(): RedisAnswers {
   const known = new Map<string, Known>();
   return {
     read(command, args, ask) {
-      const key = `${command} ${args.join(' ')}`;
-      const found = known.get(key) ?? { answer: ask(), ask, hot: true };
+      const question = `${command} ${args.join(' ')}`;
+      const found = known.get(question) ?? { of: String(args[0]), answer: ask(), ask, hot: true };
       found.hot = true;
-      known.set(key, found);
+      known.set(question, found);
       return found.answer;
     },
     forget: () => known.clear(),
-    async change(ask) {
+    async change(keys, ask) {
       const changed = ask();
-      // What was asked since the last change will be asked again: it travels along, behind the change.
-      for (const [key, one] of known) {
-        if (one.hot) Object.assign(one, { answer: one.ask(), hot: false });
-        else known.delete(key);
+      const asked: Promise<unknown>[] = [];
+      // What was asked of a key since its last change will be asked again: it travels along, behind the change.
+      for (const [question, one] of known) {
+        if (!keys.has(one.of)) continue;
+        if (!one.hot) known.delete(question);
+        else asked.push(Object.assign(one, { answer: one.ask(), hot: false }).answer);
       }
-      await Promise.allSettled([changed, ...[...known.values()].map((one) => one.answer)]);
+      await Promise.allSettled([changed, ...asked]);
       return changed;
     },
   };

@@ -8,8 +8,8 @@ import type { ScheduleWorld } from './world.ts';
 export async function trailViolations(world: ScheduleWorld, job: Job): Promise<readonly string[]> {
   const keys = credentialKeys(world.ref.credential, world.ref.env);
   const [entries, seq] = await Promise.all([
-    world.redis.xrange(keys.events, '-', '+'),
-    world.redis.get(keys.seq),
+    world.seen.xrange(keys.events, '-', '+'),
+    world.seen.get(keys.seq),
   ]);
   const found: string[] = [];
   const numbers = entries.map(([id]) => Number(id.split('-')[0]));

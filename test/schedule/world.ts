@@ -10,7 +10,7 @@ import type { Job } from '../../shared/rotation/job.ts';
 import { newRow, tally } from '../../shared/rotation/rows.ts';
 import { times as productTimes, type Times } from '../../shared/times.ts';
 import type { Vault } from '../../workers/vault/contract.ts';
-import { redisAnswers } from './doors.ts';
+import { redisAnswers, redisThrough } from './doors.ts';
 import { createGround, type Ground } from './ground.ts';
 import { CREDENTIAL, ENV, type AppSpec, type Outside } from './outside.ts';
 import { createProcess, type Doors, type VelvetProcess } from './process.ts';
@@ -44,6 +44,8 @@ export interface ScheduleWorld extends AsyncDisposable {
   readonly outside: Outside;
   /** Straight to Redis and the vault, for whoever looks on. */
   readonly redis: Redis;
+  /** The same for one command at a time, asked only where a key may have changed. */
+  readonly seen: Redis;
   readonly store: JobStore;
   readonly vault: Vault;
   readonly ref: JobRef;
@@ -108,7 +110,9 @@ function worldOn(ground: Ground, times: Times, memory: Memory, end: () => void):
     outside,
     write: (line) => log.push(line),
   };
-  const store = createJobStore(redis, times.idempotencyKeepMs);
+  // Whoever looks on is no strand, and waits for no turn.
+  const seen = redisThrough(turns, redis, doors.answers);
+  const store = createJobStore(seen, times.idempotencyKeepMs);
 
   const processes = new Map<string, VelvetProcess>();
   const answers: unknown[] = [];
@@ -141,6 +145,7 @@ function worldOn(ground: Ground, times: Times, memory: Memory, end: () => void):
     queue,
     outside,
     redis,
+    seen,
     store,
     vault,
     ref,
@@ -187,7 +192,11 @@ function worldOn(ground: Ground, times: Times, memory: Memory, end: () => void):
         ),
       );
     },
-    openJob: (jobId, forceRevoke) => openJob(store, { ...ref, jobId }, { outside, time, forceRevoke }),
+    async openJob(jobId, forceRevoke) {
+      const straight = createJobStore(redis, times.idempotencyKeepMs);
+      await openJob(straight, { ...ref, jobId }, { outside, time, forceRevoke });
+      doors.answers.forget();
+    },
     kill(on) {
       giveAwayAfter(on, times.taskLockMs + times.stalledCheckMs);
       on.state = 'dead';

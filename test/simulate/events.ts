@@ -5,7 +5,7 @@ import { CREDENTIAL, ENV } from '../schedule/outside.ts';
 import type { Story } from './story.ts';
 
 export async function eventViolations(story: Story): Promise<readonly string[]> {
-  const entries = await story.world.redis.xrange(credentialKeys(CREDENTIAL, ENV).events, '-', '+');
+  const entries = await story.world.seen.xrange(credentialKeys(CREDENTIAL, ENV).events, '-', '+');
   const events = entries.map(([, fields]) => JSON.parse(fields[1] ?? '{}') as AuditEvent);
   return story.jobs.flatMap((jobId) => {
     const own = events.filter((event) => event.job_id === jobId);

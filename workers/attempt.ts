@@ -47,7 +47,10 @@ async function afterFailure(
     : new VelvetError('internal', `unforeseen: ${thrown instanceof Error ? thrown.name : typeof thrown}`);
   if (!isVelvetError(thrown)) context.log.error('unforeseen failure', {}, { cause: thrown });
   // Redis away says nothing about the step: it is taken up again, as often as it takes.
-  if (error.code === 'store_unavailable') return { laterMs: times.retryBackoffMs };
+  if (error.code === 'store_unavailable') {
+    context.log.warn('put off until Redis answers', logfields(error));
+    return { laterMs: times.retryBackoffMs };
+  }
   const tooLong = (error.retryAfterMs ?? 0) > times.rateLimitWaitMaxMs;
   if (error.code === 'vendor_rate_limited' && error.retryAfterMs !== undefined && !tooLong) {
     // A pause of nothing, or of a moment that a skewed clock calls past, would be a loop without a pause.

@@ -162,7 +162,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a row is written whatever became of the job: neither version nor fence nor claim',
     file: 'shared/redis/lua/write-row.lua',
-    find: "if redis.call('HGET', KEYS[1], 'version') ~= a.version then return {-2} end\nif a.fence ~= '' and redis.call('GET', KEYS[4]) ~= a.fence then return {-3} end\nif a.claim ~= 'none' and redis.call('GET', KEYS[3]) ~= a.job_id then return {-3} end",
+    find: "if version ~= a.version then return {-2} end\nif a.fence ~= '' and fence ~= a.fence then return {-3} end\nif a.claim ~= 'none' and claimant ~= a.job_id then return {-3} end",
     replace: '',
     killedBy: { stage: 'push', fault: 'abort meanwhile' },
   },

@@ -1,25 +1,23 @@
 -- What the scripts share: prepended to each of them; has no KEYS or ARGV of its own.
--- What was answered to a call of this id before, or nil where it is new: a repeat is answered the same and does nothing.
-local function answered(key, field, id)
-  local calls = redis.call('HGET', key, field) or ''
-  local _, last = string.find(calls, ' ' .. id .. '=', 1, true)
+-- What a call of this id was answered before, from what is remembered of calls; nil where it is new: a repeat is answered the same and does nothing.
+local function recalled(calls, id)
+  local _, last = string.find(calls or '', ' ' .. id .. '=', 1, true)
   return last and string.match(calls, '^%S*', last + 1)
 end
 
 -- The last dozen are enough: a call is repeated when its connection comes back, or never.
+local function remembering(calls, id, answer) return string.sub((calls or '') .. ' ' .. id .. '=' .. answer, -320) end
+local function answered(key, field, id) return recalled(redis.call('HGET', key, field), id) end
 local function remember(key, field, id, answer)
-  local calls = (redis.call('HGET', key, field) or '') .. ' ' .. id .. '=' .. answer
-  redis.call('HSET', key, field, string.sub(calls, -320))
+  redis.call('HSET', key, field, remembering(redis.call('HGET', key, field), id, answer))
 end
 
 -- Appends the rows from a place on to the credential's stream, with dense numbers, and wakes those who follow it.
 local function append(events, seq, wake, rows, from)
-  local last
-  for n = from, #rows do
-    last = redis.call('INCR', seq)
-    redis.call('XADD', events, last .. '-0', 'row', rows[n])
-  end
-  if last then redis.call('PUBLISH', wake, last) end
+  if from > #rows then return end
+  local last = redis.call('INCRBY', seq, #rows - from + 1)
+  for n = from, #rows do redis.call('XADD', events, last - #rows + n .. '-0', 'row', rows[n]) end
+  redis.call('PUBLISH', wake, last)
 end
 
 local function post(outbox, tasks)

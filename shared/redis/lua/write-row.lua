@@ -5,20 +5,24 @@
 -- Returns {0, outcome} applied, now or before · {-1} no such row · {-2} stale version · {-3} stale fence · {-6} the row moved
 --         · {-7} it would close the phase: send it again with the closings
 local a = cjson.decode(ARGV[1])
-local stored = redis.call('HGET', KEYS[2], a.consumer_id)
-if not stored then return {-1} end
 -- Remembered beside each row, so that many rows that end together do not push one another out. No consumer's id begins with ~.
 local commits = '~' .. a.consumer_id
-local before = answered(KEYS[2], commits, a.commit_id)
+-- Redis does nothing else meanwhile and a fan-out calls this twice for each row, so each record is read and written at once.
+local row = redis.call('HMGET', KEYS[2], a.consumer_id, commits)
+local stored, calls = row[1], row[2]
+if not stored then return {-1} end
+local before = recalled(calls, a.commit_id)
 if before then return {0, before} end
-if redis.call('HGET', KEYS[1], 'version') ~= a.version then return {-2} end
-if a.fence ~= '' and redis.call('GET', KEYS[4]) ~= a.fence then return {-3} end
-if a.claim ~= 'none' and redis.call('GET', KEYS[3]) ~= a.job_id then return {-3} end
+local job = redis.call('HMGET', KEYS[1], 'version', unpack(counts))
+local holds = redis.call('MGET', KEYS[3], KEYS[4])
+local version, claimant, fence = table.remove(job, 1), holds[1], holds[2]
+if version ~= a.version then return {-2} end
+if a.fence ~= '' and fence ~= a.fence then return {-3} end
+if a.claim ~= 'none' and claimant ~= a.job_id then return {-3} end
 if revision(stored) ~= a.rev then return {-6} end
-local outcome = outcome_after(KEYS[1], a.delta)
+local outcome, moved = outcome_after(job, a.delta)
 if outcome ~= 'open' and not a.closings then return {-7} end
-redis.call('HSET', KEYS[2], a.consumer_id, ARGV[2])
-for key, by in pairs(a.delta) do if by ~= 0 then redis.call('HINCRBY', KEYS[1], 't_' .. key, by) end end
+if #moved > 0 then redis.call('HSET', KEYS[1], unpack(moved)) end
 set(KEYS[1], a.fields)
 append(KEYS[5], KEYS[6], a.wake, ARGV, 3)
 post(KEYS[7], a.tasks)
@@ -30,5 +34,5 @@ if closing then
   if closing.frees then redis.call('DEL', KEYS[3]) end
   if closing.close_ms > 0 then close(KEYS[8], KEYS[9], a.job_id, closing.close_ms) end
 end
-remember(KEYS[2], commits, a.commit_id, outcome)
+redis.call('HSET', KEYS[2], a.consumer_id, ARGV[2], commits, remembering(calls, a.commit_id, outcome))
 return {0, outcome}

@@ -137,9 +137,7 @@ export function createJobStore(redis: Redis, idempotencyKeepMs: number): JobStor
       const rows = Object.entries(hash)
         .filter(([field]) => !field.startsWith('~'))
         .map(([, json]) => understood(`a row of ${ref.jobId}`, () => parseRow(json)));
-      return rows.toSorted(
-        (a, b) => a.pinned.wave - b.pinned.wave || a.consumer_id.localeCompare(b.consumer_id),
-      );
+      return rows.toSorted(byWave);
     },
 
     async row(ref, consumerId) {
@@ -254,6 +252,12 @@ export function createJobStore(redis: Redis, idempotencyKeepMs: number): JobStor
       return names.map((name) => ({ credential: name.split(' ')[0] ?? '', env: name.split(' ')[1] ?? '' }));
     },
   };
+}
+
+/** Within a wave by name, in the same order on every machine. */
+function byWave(a: Row, b: Row): number {
+  if (a.pinned.wave !== b.pinned.wave) return a.pinned.wave - b.pinned.wave;
+  return a.consumer_id < b.consumer_id ? -1 : Number(a.consumer_id > b.consumer_id);
 }
 
 function keysOf(ref: Pick<JobRef, 'credential' | 'env'>): CredentialKeys {

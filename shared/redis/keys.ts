@@ -42,7 +42,17 @@ export interface CredentialKeys {
   readonly wake: string;
 }
 
+const known = new Map<string, CredentialKeys>();
+
+/** The same object for the same credential: a fan-out asks some ten times for each row. */
 export function credentialKeys(credential: string, env: string): CredentialKeys {
+  const name = `${credential} ${env}`;
+  const keys = known.get(name) ?? keysOf(credential, env);
+  known.set(name, keys);
+  return keys;
+}
+
+function keysOf(credential: string, env: string): CredentialKeys {
   const base = `velvet:{${part(credential)}.${part(env)}}`;
   return {
     claim: `${base}:claim`,

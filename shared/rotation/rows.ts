@@ -191,6 +191,14 @@ export function addTally(a: Tally, b: Tally): Tally {
   return Object.fromEntries(tallyKeys.map((key) => [key, a[key] + b[key]])) as unknown as Tally;
 }
 
+/** The counts once some rows are no longer as they were. */
+export function recounted(counts: Tally, phase: Phase, before: readonly Row[], after: readonly Row[]): Tally {
+  const [was, is] = [tally(before, phase), tally(after, phase)];
+  return Object.fromEntries(
+    tallyKeys.map((key) => [key, counts[key] - was[key] + is[key]]),
+  ) as unknown as Tally;
+}
+
 /** How a phase stands: still open, or closed in exactly one of four ways. shared/redis/lua/write-row.lua decides by the same lines. */
 export type Outcome = 'open' | 'wave' | 'all' | 'some' | 'none';
 export const closedOutcomes = ['all', 'wave', 'some', 'none'] as const satisfies readonly Outcome[];

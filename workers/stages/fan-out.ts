@@ -4,6 +4,7 @@ import { taskId, type Effect, type Task } from '../../shared/rotation/effects.ts
 import type { Job } from '../../shared/rotation/job.ts';
 import {
   readied,
+  recounted,
   rowStep,
   rowsToOpen,
   statusIn,
@@ -12,6 +13,7 @@ import {
   withStatus,
   type Phase,
   type Row,
+  type Tally,
 } from '../../shared/rotation/rows.ts';
 import type { Handler } from '../run.ts';
 import { presentJob, speaker, type CoreDeps } from './deps.ts';
@@ -80,34 +82,55 @@ async function opened(
   phase: Phase,
 ): Promise<readonly Row[] | 'none to prove'> {
   const by = { kind: 'attempt', fence: null, statusVersion: task.version } as const;
-  let rows: readonly Row[] = [];
-  // The rows as the commit before left them: read again only where somebody wrote in between.
-  let left: readonly Row[] | null = null;
-  for (let part: readonly Row[] = []; ;) {
+  let at: Opening = openingOf([], phase);
+  // As the commit before left them: read again only where somebody wrote in between.
+  let current = false;
+  for (let due: readonly Row[] = []; ;) {
+    let part: readonly Row[] = [];
     await deps.transitions.apply(task, 'rows_opened', by, async () => {
-      const before = left ?? (await deps.store.rows(job));
-      left = null;
+      if (!current) at = openingOf(await deps.store.rows(job), phase);
+      current = false;
       const now = deps.clock.now();
-      part = rowsToOpen(before, phase)
-        .slice(0, OPENED_AT_ONCE)
-        .map((row) => openedRow(row, phase, now));
-      const names = new Map(part.map((row) => [row.consumer_id, row]));
-      rows = before.map((row) => names.get(row.consumer_id) ?? row);
-      if (part.length === 0) return null;
-      return { rows: part, tally: tally(rows, phase), detail: { phase, consumers: [...names.keys()] } };
+      due = at.due.slice(0, OPENED_AT_ONCE);
+      if (due.length === 0) return null;
+      part = due.map((row) => openedRow(row, phase, now));
+      const consumers = part.map((row) => row.consumer_id);
+      return { rows: part, tally: recounted(at.counts, phase, due, part), detail: { phase, consumers } };
     });
-    if (part.length < OPENED_AT_ONCE) break;
-    const written = new Set(part);
-    left = rows.map((row) => (written.has(row) ? { ...row, rev: row.rev + 1 } : row));
+    at = openedBy(at, phase, due, part);
+    if (due.length < OPENED_AT_ONCE) break;
+    current = true;
   }
+  const rows = [...at.rows.values()];
   // What a person confirmed or skipped stands as it is. The table asks once more whether nothing is open.
-  if (phase === 'prove' && tally(rows, phase).open === 0) {
+  if (phase === 'prove' && at.counts.open === 0) {
     await deps.transitions.apply(task, 'proofs_stand', by, () => ({
       detail: { reason: 'no row was proven by Velvet itself' },
     }));
     return 'none to prove';
   }
   return rows;
+}
+
+/** Of thousands of rows a part is opened at a time: what is known of all of them is brought up to date, not made anew. */
+interface Opening {
+  readonly rows: Map<string, Row>;
+  readonly due: readonly Row[];
+  readonly counts: Tally;
+}
+
+function openingOf(rows: readonly Row[], phase: Phase): Opening {
+  const byName = new Map(rows.map((row) => [row.consumer_id, row]));
+  return { rows: byName, due: rowsToOpen(rows, phase), counts: tally(rows, phase) };
+}
+
+function openedBy(at: Opening, phase: Phase, before: readonly Row[], after: readonly Row[]): Opening {
+  for (const row of after) at.rows.set(row.consumer_id, { ...row, rev: row.rev + 1 });
+  return {
+    rows: at.rows,
+    due: at.due.slice(after.length),
+    counts: recounted(at.counts, phase, before, after),
+  };
 }
 
 function openedRow(row: Row, phase: Phase, now: number): Row {

@@ -97,7 +97,7 @@ export function createSealer(deps: SealerDeps): Sealer {
           toSeq: Math.max(known.toSeq, at.seq),
         };
         if (head.losses > known.losses) return null;
-        survived ??= Math.min(head.toSeq, at.seq);
+        survived ??= Math.min(head.toSeq, at.seq, await beforeAnother(store, ref, at, known));
         if (at.seq > head.toSeq) {
           await append(ref, at, await segment(ref, head, at.seq));
           continue;
@@ -123,6 +123,24 @@ export function createSealer(deps: SealerDeps): Sealer {
       throw new Error(`could not note the loss of ${ref.credential}: others write all the time`);
     },
   };
+}
+
+/**
+ * Where another seal stands in the place of a known one, the number up to which the seals before it go: what came after was
+ * sealed by somebody who could not know what had been there. Infinity where none does.
+ */
+async function beforeAnother(
+  store: SealStore,
+  ref: CredentialRef,
+  at: Position,
+  known: Head,
+): Promise<number> {
+  const first = at.first === null ? null : openSeal(at.first);
+  if (first === null || known.n < first.seal.n) return Infinity;
+  const stored = await store.sealAt(ref, known.n - first.seal.n);
+  const there = stored === null ? null : openSeal(stored);
+  if (there === null || headOf(there).digest === known.digest) return Infinity;
+  return there.seal.from_seq - 1;
 }
 
 export async function positionOf(store: SealStore, ref: CredentialRef): Promise<Position> {

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openSeal } from '../../shared/audit/seal.ts';
 import type { LostEvents } from '../../workers/audit/epochs.ts';
+import { until } from '../harness.ts';
 import { startRedis, type RedisServer } from '../redis-server.ts';
 import { arranged, goesOn, idsOf, keys, lastSeal, ref } from './cutting.ts';
 import { ENV, keep, ONE, put, trailWorld, TWO } from './trail-world.ts';
@@ -179,6 +180,38 @@ test('even the state right before the note: taking the note back is found, and n
   expect((await later.audit.openEpochIfShorter()).map(({ lost }) => lost)).toEqual([
     { from_seq: 4, to_seq: 9 },
   ]);
+});
+
+test('an earlier state that was sealed on while the vault was away: found once it is back, and the anchor moves again', async () => {
+  await using world = await trailWorld(server.url);
+  const { earlier, epoch } = await arranged(world);
+  await put(world.redis, ONE, earlier);
+  world.vaultDown(true);
+  const stage = world.stage();
+  await world.write(ONE, 2);
+  // Nobody here can know better: what began on the earlier state is sealed, further than the vault knows.
+  for (const seals of [2, 3]) {
+    await world.write(ONE, 2);
+    await until(async () => {
+      await stage.seal();
+      return (await world.redis.llen(keys.seals)) === seals ? true : null;
+    });
+  }
+  expect(await stage.audit.openEpochIfShorter()).toEqual([]);
+
+  world.vaultDown(false);
+  expect((await stage.audit.openEpochIfShorter()).map(({ lost }) => lost)).toEqual([
+    { from_seq: 4, to_seq: 5 },
+  ]);
+  expect(await world.system.epoch()).not.toBe(epoch);
+  await goesOn(world, stage);
+  const { sealed_to } = await stage.verdict();
+  expect(await stage.verdict()).toMatchObject({
+    verdict: 'shorter_than_anchor',
+    anchored_to: sealed_to,
+    losses: [{ from_seq: 4, to_seq: 5 }],
+  });
+  expect(await stage.audit.openEpochIfShorter()).toEqual([]);
 });
 
 test('many processes that see the same loss agree on one epoch and one note', async () => {

@@ -1,12 +1,5 @@
 // Moves the anchors in the vault after the heads. Law: only along the chain that the anchor names, so that a trail put back to an earlier state never gets one.
-import {
-  headOfAnchor,
-  later,
-  lossesOf,
-  notedIn,
-  parseAnchor,
-  type Anchor,
-} from '../../shared/audit/anchor.ts';
+import { headOfAnchor, lossesOf, notedIn, parseAnchor, type Anchor } from '../../shared/audit/anchor.ts';
 import { openSeal } from '../../shared/audit/seal.ts';
 import { headAt, positionOf } from '../../shared/audit/sealer.ts';
 import { isoTime } from '../../shared/lib/clock.ts';
@@ -96,7 +89,7 @@ async function nextAnchor(deps: AuditDeps, trail: Watched, before: Anchor | null
   if (head === null || head.n === 0) return null;
   const known = before === null ? null : headOfAnchor(before);
   if ((await standing(store, { ref: trail.ref, known }, at, 0)) === 'shorter') {
-    trail.known = later(known, trail.known);
+    trail.anchored = known;
     return null;
   }
   const past = before?.past ?? [];

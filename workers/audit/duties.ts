@@ -16,7 +16,7 @@ import type { AuditDeps } from './deps.ts';
 import { createEpochs, type LostEvents } from './epochs.ts';
 import { retire } from './retention.ts';
 import { verifyOne } from './verification.ts';
-import { createWatch, learn, standing, type Watched } from './watch.ts';
+import { createWatch, learn, whatIsLost, type Watched } from './watch.ts';
 
 export interface AuditOptions {
   readonly env: string;
@@ -131,7 +131,7 @@ export function createAudit(options: AuditOptions): Audit {
 
 async function sealOne(deps: AuditDeps, trail: Watched): Promise<'sealed' | 'shorter'> {
   const [at] = await deps.store.positions([trail.ref]);
-  if (at === undefined || (await standing(deps.store, trail, at, 0)) === 'shorter') return 'shorter';
+  if (at === undefined || (await whatIsLost(deps.store, trail, at, 0)) !== null) return 'shorter';
   // Put down first: what happens while this seals makes it dirty anew.
   trail.dirty = false;
   try {

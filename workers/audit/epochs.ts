@@ -1,6 +1,6 @@
 // Looks whether Redis has lost events: each trail against what the vault and this process know of it. A trail that is shorter opens a new epoch, once.
-import { headOfAnchor, later } from '../../shared/audit/anchor.ts';
-import { emptyHead, type Loss } from '../../shared/audit/seal.ts';
+import { headOfAnchor } from '../../shared/audit/anchor.ts';
+import { emptyHead, type Head, type Loss } from '../../shared/audit/seal.ts';
 import { headAt, positionOf } from '../../shared/audit/sealer.ts';
 import { isoTime } from '../../shared/lib/clock.ts';
 import { isVelvetError } from '../../shared/lib/errors.ts';
@@ -9,7 +9,7 @@ import { systemOperator } from '../../shared/redis/events.ts';
 import type { CredentialRef } from '../../shared/redis/seal-store.ts';
 import type { Anchoring } from './anchoring.ts';
 import type { AuditDeps } from './deps.ts';
-import { learn, standing, type Watched } from './watch.ts';
+import { learn, whatIsLost, type Watched } from './watch.ts';
 
 /** A credential that lost events. Whoever writes for it next must look at the vendor first. */
 export interface LostEvents extends CredentialRef {
@@ -28,6 +28,13 @@ export interface Epochs {
 
 const DUTY = 'epoch';
 
+/** A trail that is shorter, and what is missing from it. */
+interface Short {
+  readonly trail: Watched;
+  readonly known: Head;
+  readonly seen: number;
+}
+
 export function createEpochs(deps: AuditDeps, anchoring: Pick<Anchoring, 'read' | 'names'>): Epochs {
   const { store, system, watch, times, holder, log } = deps;
   /** Trails whose anchor was read by this process; the others are asked for until the vault has answered. */
@@ -37,8 +44,9 @@ export function createEpochs(deps: AuditDeps, anchoring: Pick<Anchoring, 'read' 
     const anchor = await anchoring.read(trail.ref.credential);
     asked.add(trail.ref.credential);
     if (anchor === null) return;
+    // Not made one with what is known: the process may have begun on an earlier state and sealed on, and the later of two
+    // heads would then be the one that took the other's place.
     trail.anchored = headOfAnchor(anchor);
-    trail.known = later(trail.known, trail.anchored);
   }
 
   /** Every trail that there is, with what the vault knows of those that it was not asked about yet. */
@@ -56,14 +64,15 @@ export function createEpochs(deps: AuditDeps, anchoring: Pick<Anchoring, 'read' 
     }
   }
 
-  async function shorterOnes(all: readonly Watched[]): Promise<readonly Watched[]> {
+  async function shorterOnes(all: readonly Watched[]): Promise<readonly Short[]> {
     const seen = all.map((trail) => trail.seen);
     const positions = await store.positions(all.map(({ ref }) => ref));
-    const shorter: Watched[] = [];
+    const shorter: Short[] = [];
     for (const [n, trail] of all.entries()) {
       const at = positions[n] ?? { first: null, last: null, seq: 0 };
-      if ((await standing(store, trail, at, seen[n] ?? 0)) === 'shorter') {
-        shorter.push(trail);
+      const lost = await whatIsLost(store, trail, at, seen[n] ?? 0);
+      if (lost !== null) {
+        shorter.push({ trail, ...lost });
         continue;
       }
       const head = headAt(at) ?? emptyHead;
@@ -74,19 +83,19 @@ export function createEpochs(deps: AuditDeps, anchoring: Pick<Anchoring, 'read' 
   }
 
   /** A seal may leave, or be appended by somebody else, between two reads: only what is seen again is a loss. */
-  async function confirmed(suspects: readonly Watched[]): Promise<readonly Watched[]> {
-    for (const trail of suspects) {
+  async function confirmed(suspects: readonly Short[]): Promise<readonly Short[]> {
+    for (const { trail } of suspects) {
       try {
         await askVault(trail);
       } catch (error) {
         if (!isVelvetError(error) || error.code !== 'vault_unavailable') throw error;
       }
     }
-    return shorterOnes(suspects);
+    return shorterOnes(suspects.map(({ trail }) => trail));
   }
 
-  async function note(trail: Watched, epoch: string): Promise<LostEvents | null> {
-    const noted = await deps.sealer.noteLoss(trail.ref, trail.known ?? emptyHead, trail.seen, epoch);
+  async function note({ trail, known, seen }: Short, epoch: string): Promise<LostEvents | null> {
+    const noted = await deps.sealer.noteLoss(trail.ref, known, seen, epoch);
     const head = noted?.head ?? headAt(await positionOf(store, trail.ref));
     if (head !== null) {
       trail.known = head;
@@ -125,8 +134,8 @@ export function createEpochs(deps: AuditDeps, anchoring: Pick<Anchoring, 'read' 
         // First the epoch: whoever follows is told before a number can come again.
         const epoch = await system.openEpoch(before);
         const noted: LostEvents[] = [];
-        for (const trail of shorter) {
-          const one = await note(trail, epoch);
+        for (const short of shorter) {
+          const one = await note(short, epoch);
           if (one !== null) noted.push(one);
         }
         return noted;

@@ -1,7 +1,7 @@
 // What one stage process knows of the trails: which have new events, how far each had come. Law: it hears that there are events, so that a quiet trail costs nothing; what there is it reads.
 import type { Redis } from 'ioredis';
 import { compared, later, type Place } from '../../shared/audit/anchor.ts';
-import { headOf, openSeal, type Head } from '../../shared/audit/seal.ts';
+import { emptyHead, headOf, openSeal, type Head } from '../../shared/audit/seal.ts';
 import { headAt } from '../../shared/audit/sealer.ts';
 import { credentialOfWake, wakePattern } from '../../shared/redis/keys.ts';
 import type { CredentialRef, Position, SealStore } from '../../shared/redis/seal-store.ts';
@@ -9,7 +9,7 @@ import type { CredentialRef, Position, SealStore } from '../../shared/redis/seal
 /** One trail, as far as this process knows it. */
 export interface Watched {
   readonly ref: CredentialRef;
-  /** The latest head that was seen here or read from the vault; null where neither was. */
+  /** The latest head that was seen here; null where none was. */
   known: Head | null;
   /** The highest number that was read. What a channel says is no evidence: Redis has one set of them for all its databases. */
   seen: number;
@@ -72,6 +72,24 @@ export async function standing(
   return compared(known, head, await placeIn(store, trail.ref, at, known.n)) === 'shorter'
     ? 'shorter'
     : 'good';
+}
+
+/**
+ * The head, and the number of the last event, that a trail had and does not have any more; null where nothing is missing. What
+ * this process saw and what the vault holds are asked one by one: either may know what the other does not.
+ */
+export async function whatIsLost(
+  store: SealStore,
+  trail: Pick<Watched, 'ref' | 'known' | 'anchored'>,
+  at: Position,
+  seen: number,
+): Promise<{ readonly known: Head; readonly seen: number } | null> {
+  const { ref, known, anchored } = trail;
+  if ((await standing(store, { ref, known }, at, seen)) === 'shorter')
+    return { known: later(known, anchored) ?? emptyHead, seen };
+  if ((await standing(store, { ref, known: anchored }, at, 0)) === 'good') return null;
+  // All that this process saw is there: it began, or went on, after what the vault knows was gone.
+  return { known: anchored ?? emptyHead, seen: 0 };
 }
 
 async function placeIn(store: SealStore, ref: CredentialRef, at: Position, n: number): Promise<Place> {

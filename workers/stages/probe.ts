@@ -12,6 +12,7 @@ import {
   endRow,
   failRow,
   fingerprintDetail,
+  nextValue,
   noteRow,
   pacedRow,
   presentRow,
@@ -28,7 +29,7 @@ export function probe(deps: HealthcheckDeps): Handler {
       const endpoint = row.pinned.healthcheck_endpoint;
       if (endpoint === null)
         throw new VelvetError('invariant_broken', `${row.consumer_id} has no endpoint to probe`);
-      const values = { next: await deps.values.next(job), previous: await deps.values.previous(job) };
+      const values = { next: await nextValue(deps, open), previous: await deps.values.previous(job) };
       const nonce = randomBytes(24).toString('base64url');
       const begunAt = deps.clock.now();
       const call: VendorCall = {

@@ -10,6 +10,7 @@ import {
   endRow,
   failRow,
   fingerprintDetail,
+  nextValue,
   noteRow,
   pacedRow,
   patiently,
@@ -45,7 +46,7 @@ async function write(
   const { job, row, task } = open;
   const target = targetOf(row);
   const destination = deps.registry.destination(target.update_method);
-  const secret = await deps.values.next(job);
+  const secret = await nextValue(deps, open);
   const fence = task.fence ?? '';
   const askedAt = deps.clock.monotonic();
   const until = deps.clock.now() + deps.times.leaseMs;

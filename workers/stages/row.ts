@@ -1,6 +1,6 @@
 // What the row tasks share: is the row still this task's, and how is its end written.
-import { shortFingerprint } from '../../shared/lib/secret.ts';
-import { isVelvetError, type VelvetError } from '../../shared/lib/errors.ts';
+import { shortFingerprint, type Secret } from '../../shared/lib/secret.ts';
+import { VelvetError, isVelvetError } from '../../shared/lib/errors.ts';
 import type { Task } from '../../shared/rotation/effects.ts';
 import type { Job } from '../../shared/rotation/job.ts';
 import {
@@ -14,7 +14,7 @@ import {
 import type { Times } from '../../shared/times.ts';
 import type { RowChange, RowRead, Speaker } from '../../shared/transition.ts';
 import type { Handler } from '../run.ts';
-import type { CoreDeps } from './deps.ts';
+import type { CoreDeps, ValueDeps } from './deps.ts';
 
 export interface OpenRow {
   readonly job: Job;
@@ -31,6 +31,20 @@ export async function presentRow(deps: CoreDeps, task: Task): Promise<OpenRow | 
   if (job.statusVersion !== task.version || job.phase === null) return null;
   if (fence !== task.fence || statusIn(row, job.phase) !== 'in_progress') return null;
   return { job, row, phase: job.phase, task };
+}
+
+/**
+ * The new value, for this row. An abort empties its slot under a task that slept: such an attempt is stale, and throws
+ * `stale_version`. Where the row is still this task's, a value that is missing or another is what `Values` says of it.
+ */
+export async function nextValue(deps: CoreDeps & Pick<ValueDeps, 'values'>, open: OpenRow): Promise<Secret> {
+  try {
+    return await deps.values.next(open.job);
+  } catch (error) {
+    const broken = isVelvetError(error) && error.code === 'invariant_broken';
+    if (!broken || (await presentRow(deps, open.task)) !== null) throw error;
+    throw new VelvetError('stale_version', `job ${open.job.jobId} moved on, and its value with it`);
+  }
 }
 
 export function rowSpeaker(task: Task, read?: RowRead): Speaker {

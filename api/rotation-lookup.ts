@@ -1,5 +1,6 @@
 // What several routes ask before they act on a rotation: is there such a job, what is it, may anything new be started?
 import { VelvetError } from '../shared/lib/errors.ts';
+import { claimedBy } from '../shared/redis/refusals.ts';
 import { manualProcedure } from '../shared/manifest/by-hand.ts';
 import type { Job } from '../shared/rotation/job.ts';
 import type { Caller } from './auth.ts';
@@ -30,4 +31,16 @@ export async function demandFlag(deps: ApiDeps, name: string): Promise<void> {
     throw new VelvetError('rotation_disabled', 'flag off', {
       extra: { manual_procedure: manualProcedure(deps.manifest, name, deps.env) },
     });
+}
+
+/** What an operator is told whose job does not hold its credential any more: who holds it now, and what to do. */
+export async function claimLost(deps: ApiDeps, { credential, env, jobId }: Job): Promise<VelvetError> {
+  const job = await demandJob(deps, credential, jobId);
+  const claimant = await deps.store.claimant({ credential, env });
+  const other = claimant === null || claimant === jobId ? null : claimedBy(claimant);
+  const next = other?.detail ?? 'Nobody holds it: create a new rotation, whose verify takes it.';
+  return new VelvetError(other?.code ?? 'action_not_allowed', `job ${jobId} has lost its claim`, {
+    detail: `This job does not hold ${credential} any more, so nothing was changed. ${next} What this job made stands in its \`new_auth_id\` and \`vault_ref\`.`,
+    extra: { ...other?.extra, job_status: job.status, allowed_actions: [] },
+  });
 }

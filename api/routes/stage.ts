@@ -1,11 +1,11 @@
 // The operator's actions on a job: each is one event of the table, decided in one place and recorded with who did it.
 import { createRoute } from '@hono/zod-openapi';
 import type { z } from 'zod';
-import { VelvetError } from '../../shared/lib/errors.ts';
+import { VelvetError, isVelvetError } from '../../shared/lib/errors.ts';
 import type { Speaker } from '../../shared/transition.ts';
 import { act } from '../actions.ts';
 import { actorOf, demand } from '../auth.ts';
-import { demandFlag, demandJob, view } from '../rotation-lookup.ts';
+import { claimLost, demandFlag, demandJob, view } from '../rotation-lookup.ts';
 import { allowedActions } from '../rotation-view.ts';
 import { newRouter, type ApiDeps, type App } from '../router.ts';
 import { jobAnswer, jobParam, jsonBody, refused } from '../schemas.ts';
@@ -51,7 +51,11 @@ export function stageRoutes(deps: ApiDeps): App {
     const job = await demandJob(deps, name, job_id);
     if (body.action === 'verify' || body.action === 'proceed_mint') await demandFlag(deps, name);
     const by: Speaker = { kind: 'operator', actor: actorOf(caller), version: body.version };
-    await act(deps, job, body, by);
+    await act(deps, job, body, by).catch(async (error: unknown) => {
+      // An operator's step has no fence of its own: what was refused is the job's claim.
+      if (!isVelvetError(error) || error.code !== 'stale_fence') throw error;
+      throw await claimLost(deps, job);
+    });
     deps.log.info('operator acted', {
       job_id,
       credential: name,

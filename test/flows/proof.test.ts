@@ -1,7 +1,8 @@
 // What counts as proof, and what never may: consumers whose answers are true, and some whose appearance lies.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { buildWorld, CREDENTIAL, ENV, type WorldOptions } from '../harness.ts';
+import { buildWorld, CREDENTIAL, ENV } from '../harness.ts';
 import { startRedis, type RedisServer } from '../redis-server.ts';
+import { started } from './started.ts';
 
 let redis: RedisServer;
 beforeAll(async () => {
@@ -11,20 +12,11 @@ afterAll(() => redis.stop());
 
 const ticket = { ticket_id: 'ROT-2026-HK_PLATFORM_FULL' };
 
-async function distributed(options: WorldOptions) {
-  const world = await buildWorld(redis.url, options);
-  const jobId = await world.create();
-  await world.stage(jobId, { action: 'verify' });
-  await world.reaches(jobId, 'verified');
-  await world.stage(jobId, { action: 'proceed_mint' });
-  return { world, jobId };
-}
-
 const row = (view: { consumers: readonly Record<string, unknown>[] }, app: string) =>
   view.consumers.find((one) => one['consumer_id'] === `heroku-config-${app}`) ?? {};
 
 test('a consumer that answers no challenge is proven by its dynos and a success that began healthcheck_after seconds later', async () => {
-  const { world, jobId } = await distributed({
+  const { world, jobId } = await started(redis.url, {
     apps: [{ name: 'quiet-app', answersChallenge: false }],
     healthcheckAfter: 1,
   });
@@ -42,7 +34,7 @@ test('a consumer that answers no challenge is proven by its dynos and a success 
 });
 
 test('one that never restarts and answers 200 on the old value is not validated: its dynos show the older release', async () => {
-  const { world, jobId } = await distributed({
+  const { world, jobId } = await started(redis.url, {
     apps: [{ name: 'good-app' }, { name: 'frozen-app', kind: 'never_restarts', answersChallenge: false }],
   });
   await using _ = world;
@@ -67,7 +59,7 @@ test('one that never restarts and answers 200 on the old value is not validated:
 });
 
 test('one whose dynos look new but which still runs on the old value is disproven by its answer to the challenge', async () => {
-  const { world, jobId } = await distributed({
+  const { world, jobId } = await started(redis.url, {
     apps: [{ name: 'liar-app', kind: 'never_restarts_looks_new', answersChallenge: true }],
   });
   await using _ = world;
@@ -97,7 +89,7 @@ test('one whose dynos look new but which still runs on the old value is disprove
 });
 
 test('a row that demands possession is not satisfied by a read-back', async () => {
-  const { world, jobId } = await distributed({
+  const { world, jobId } = await started(redis.url, {
     apps: [{ name: 'quiet-app', answersChallenge: false, extra: { proof: 'possession' } }],
   });
   await using _ = world;
@@ -106,7 +98,7 @@ test('a row that demands possession is not satisfied by a read-back', async () =
 });
 
 test('a row without an endpoint waits for a person; a note settles it, and the gate shows by whom', async () => {
-  const { world, jobId } = await distributed({
+  const { world, jobId } = await started(redis.url, {
     apps: [{ name: 'good-app' }, { name: 'mute-app', endpoint: false }],
   });
   await using _ = world;
@@ -134,7 +126,7 @@ test('a row without an endpoint waits for a person; a note settles it, and the g
 });
 
 test('all rows skipped prove nothing: the job does not reach the gate', async () => {
-  const { world, jobId } = await distributed({ apps: [{ name: 'mute-app', endpoint: false }] });
+  const { world, jobId } = await started(redis.url, { apps: [{ name: 'mute-app', endpoint: false }] });
   await using _ = world;
   await expect
     .poll(async () => (await world.job(jobId)).allowed_actions, { timeout: 10_000 })

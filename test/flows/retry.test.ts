@@ -2,8 +2,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { credentialKeys } from '../../shared/redis/keys.ts';
 import { tally, type Row } from '../../shared/rotation/rows.ts';
-import { buildWorld, CREDENTIAL, ENV, type World, type WorldOptions } from '../harness.ts';
+import { buildWorld, CREDENTIAL, ENV, type World } from '../harness.ts';
 import { startRedis, type RedisServer } from '../redis-server.ts';
+import { started } from './started.ts';
 
 let redis: RedisServer;
 beforeAll(async () => {
@@ -13,17 +14,8 @@ afterAll(() => redis.stop());
 
 const idOf = (app: string) => `heroku-config-${app}`;
 
-async function started(options: WorldOptions): Promise<{ world: World; jobId: string }> {
-  const world = await buildWorld(redis.url, options);
-  const jobId = await world.create();
-  await world.stage(jobId, { action: 'verify' });
-  await world.reaches(jobId, 'verified');
-  await world.stage(jobId, { action: 'proceed_mint' });
-  return { world, jobId };
-}
-
 test('a consumer that was skipped by mistake is taken up again by retry', async () => {
-  const { world, jobId } = await started({
+  const { world, jobId } = await started(redis.url, {
     apps: [{ name: 'frozen-app', kind: 'never_restarts', answersChallenge: false }],
   });
   await using _ = world;
@@ -43,7 +35,7 @@ test('a consumer that was skipped by mistake is taken up again by retry', async 
 });
 
 test('retrying a later wave alone is refused while an earlier one has a failed row: nothing would ever close it', async () => {
-  const { world, jobId } = await started({
+  const { world, jobId } = await started(redis.url, {
     apps: [
       { name: 'first-app', wave: 1 },
       { name: 'second-app', wave: 2 },
@@ -86,7 +78,7 @@ async function parkedIn(
 }
 
 test('a row that was skipped or confirmed by mistake can be named at the gate, and is asked itself', async () => {
-  const { world, jobId } = await started({
+  const { world, jobId } = await started(redis.url, {
     apps: [{ name: 'good-app' }, { name: 'frozen-app', kind: 'never_restarts', answersChallenge: false }],
   });
   await using _ = world;

@@ -1,8 +1,9 @@
 // What must be looked at again: proofs that grew old, destinations that were written since, tokens that an authority does not see.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openQueues } from '../../shared/queue/queues.ts';
-import { buildWorld, CREDENTIAL, ENV, until, type World, type WorldOptions } from '../harness.ts';
+import { buildWorld, CREDENTIAL, ENV, until } from '../harness.ts';
 import { startRedis, type RedisServer } from '../redis-server.ts';
+import { started } from './started.ts';
 
 let redis: RedisServer;
 beforeAll(async () => {
@@ -13,15 +14,6 @@ afterAll(() => redis.stop());
 const ticket = { ticket_id: 'ROT-2026-HK_PLATFORM_FULL' };
 const refOf = (jobId: string) => ({ credential: CREDENTIAL, env: ENV, jobId });
 const idOf = (app: string) => `heroku-config-${app}`;
-
-async function started(options: WorldOptions): Promise<{ world: World; jobId: string }> {
-  const world = await buildWorld(redis.url, options);
-  const jobId = await world.create();
-  await world.stage(jobId, { action: 'verify' });
-  await world.reaches(jobId, 'verified');
-  await world.stage(jobId, { action: 'proceed_mint' });
-  return { world, jobId };
-}
 
 test('while a row is being proven once more nobody can say that the proofs stand', async () => {
   await using world = await buildWorld(redis.url);
@@ -110,7 +102,7 @@ test('an abort before the mint needs no authority, and frees the credential alth
 });
 
 test('a destination that was written since starts its healthcheck_after anew', async () => {
-  const { world, jobId } = await started({
+  const { world, jobId } = await started(redis.url, {
     apps: [{ name: 'quiet-app', answersChallenge: false }],
     healthcheckAfter: 1,
     times: { proveForMs: 4_000, proveAgainForMs: 4_000 },

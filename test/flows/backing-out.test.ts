@@ -190,6 +190,48 @@ describe('a residual that a person resolves', () => {
     await asBefore(world, jobId);
   });
 
+  test('is taken by word where its place refuses every look for good, never where it is away for a moment', async () => {
+    await using world = await buildWorld(redis.url, { apps });
+    const jobId = await partial(world);
+    const minted = token(world, 0);
+    const unreadable = (status: number) => {
+      world.heroku.clearFaults();
+      world.heroku.script({
+        on: 'GET /apps/:app/config-vars',
+        where: (request) => request.path.includes('/a-prod/'),
+        times: Infinity,
+        do: { status, body: { id: status === 403 ? 'forbidden' : 'unavailable' } },
+      });
+    };
+    unreadable(403);
+    await world.stage(jobId, { action: 'abort' });
+    const job = await settled(world, jobId, 'needs_person');
+    const names = ['heroku-config-a-prod', 'heroku-config-b-prod'];
+    expect(open(job)).toEqual(names.map((name) => `stale_consumer ${name}`));
+    world.apps[0]?.patchConfig({ HEROKU_API_KEY: world.firstToken });
+    await until(() => (token(world, 0) === world.firstToken ? true : null));
+
+    unreadable(503);
+    const word = { ...stale(String(names[0])), note: 'put back, and looked at in the dashboard' };
+    const refused = await world.stage(jobId, word);
+    expect([refused.status, refused.body.code]).toEqual([503, 'vendor_unavailable']);
+    expect(open(await world.job(jobId))).toHaveLength(2);
+
+    unreadable(403);
+    expect((await world.stage(jobId, word)).status).toBe(202);
+    // Resolved for good: the cleanup does not find again what nobody can see, and the other still keeps the new token.
+    expect(open(await settled(world, jobId, 'needs_person'))).toEqual([`stale_consumer ${names[1]}`]);
+    expect(world.heroku.isLive(minted)).toBe(true);
+    await world.stage(jobId, { action: 'restore' });
+    await asBefore(world, jobId);
+    const events = await world.feed.read(CREDENTIAL, ENV, 0, 10_000);
+    expect(events.find((event) => event.event === 'resolve_residual')?.detail).toMatchObject({
+      kind: 'stale_consumer',
+      who: names[0],
+      note: word.note,
+    });
+  });
+
   test('is not taken by word where nobody can look: 503, and nothing is changed', async () => {
     await using world = await buildWorld(redis.url, { apps, times: { answerMs: 200 } });
     const jobId = await partial(world);

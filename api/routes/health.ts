@@ -2,7 +2,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { VelvetError } from '../../shared/lib/errors.ts';
 import { logfields } from '../../shared/lib/log.ts';
-import { unfitReasons } from '../../shared/redis/connection.ts';
+import { fullReason, unfitReasons } from '../../shared/redis/connection.ts';
 import { newRouter, type ApiDeps, type App } from '../router.ts';
 import { anyAnswer } from '../schemas.ts';
 
@@ -19,13 +19,14 @@ export interface Health {
 /** What is failing now; empty where new rotations may be started. */
 export async function healthOf(deps: ApiDeps): Promise<Health> {
   try {
-    const [unfit, silent, warnings] = await Promise.all([
+    const [unfit, full, silent, warnings] = await Promise.all([
       deps.allowVolatileRedis ? [] : unfitReasons(deps.redis),
+      fullReason(deps.redis),
       deps.system.silentFamilies(),
       deps.system.unavailable(),
     ]);
     const failing = [
-      ...unfit.map((reason) => `redis: ${reason}`),
+      ...[...unfit, ...(full === null ? [] : [full])].map((reason) => `redis: ${reason}`),
       ...silent.map((family) => `${family}: no process of this family has beaten for 30 s`),
     ];
     const warned = Object.keys(warnings).length === 0 ? {} : { warnings };

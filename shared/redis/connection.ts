@@ -87,6 +87,24 @@ export async function demandFit(redis: Redis, allowVolatile: boolean): Promise<v
   throw new VelvetError('store_unavailable', detail, { detail });
 }
 
+/**
+ * The part of `maxmemory` from which nothing new is begun. A full Redis refuses every write, also those of a revoke: what is
+ * under way, and what stops a leak, needs the last fifth.
+ */
+const MEMORY_FOR_NEW = 0.8;
+
+/** Why this Redis is too full for something new, with what to do; null where it is not, or has no `maxmemory`. */
+export async function fullReason(redis: Redis): Promise<string | null> {
+  const memory = await guarded(redis.info('memory'));
+  const [used, most] = [Number(field(memory, 'used_memory')), Number(field(memory, 'maxmemory'))];
+  if (!(most > 0) || used < most * MEMORY_FOR_NEW) return null;
+  const percent = Math.round((used / most) * 100);
+  return (
+    `${percent} % of its maxmemory (${Math.round(most / 2 ** 20)} MiB) is used; at 100 % it would take no record any more, so nothing new is begun from ${MEMORY_FOR_NEW * 100} % on. ` +
+    'What is under way goes on. Give it more (`redis-cli config set maxmemory <bytes>`; on Heroku a larger plan), or keep less with VELVET_AUDIT_DAYS.'
+  );
+}
+
 function field(info: string, name: string): string {
   return new RegExp(`^${name}:(.*?)\\r?$`, 'm').exec(info)?.[1] ?? 'unknown';
 }

@@ -253,11 +253,19 @@ export function kindOf(
   if (job.flowType === 'testing' && (job.status === 'verified' || job.status === 'verify_failed'))
     return 'end';
   if (job.status === 'aborted' && job.cleanup === 'pending') return 'automatic';
-  if (job.awaiting !== null) return 'gate';
-  const { open, manual } = job.tally;
-  if (job.phase !== null && statuses[job.status].kind === 'automatic' && open > 0 && open === manual)
-    return 'gate';
+  if (job.awaiting !== null || onlyAPersonIsLeft(job)) return 'gate';
   return statuses[job.status].kind;
+}
+
+/** Whether the phase goes on and every row that is still open in it waits for a person. */
+export function onlyAPersonIsLeft(job: Pick<Job, 'status' | 'tally' | 'phase'>): boolean {
+  const { open, manual } = job.tally;
+  return job.phase !== null && statuses[job.status].kind === 'automatic' && open > 0 && open === manual;
+}
+
+/** Under which name it is kept that somebody was told of the job as it is now: once per status, and once each time that rows alone wait. */
+export function noticeReceipt(job: Pick<Job, 'status' | 'tally' | 'phase' | 'statusVersion'>): string {
+  return onlyAPersonIsLeft(job) ? `notify_${job.status}_${job.statusVersion}` : `notify_${job.status}`;
 }
 
 /** Whether nothing more will happen by itself or by an action: the stream may end, the idempotency key may expire. */

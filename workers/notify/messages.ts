@@ -1,7 +1,7 @@
 // What an operator reads in Slack about a job: plain sentences, names escaped, never a value, and no more than was seen.
-import type { Job } from '../../shared/rotation/job.ts';
+import { onlyAPersonIsLeft, type Job } from '../../shared/rotation/job.ts';
 import { openResiduals } from '../../shared/rotation/residuals.ts';
-import { provenByVelvet, type Row } from '../../shared/rotation/rows.ts';
+import { provenByVelvet, statusIn, type Row } from '../../shared/rotation/rows.ts';
 
 /** The message for the job's present status, or null where this release says nothing about it. */
 export function messageFor(job: Job, rows: readonly Row[], publicUrl: string | null): string | null {
@@ -17,8 +17,21 @@ export function messageFor(job: Job, rows: readonly Row[], publicUrl: string | n
     const rest = left.length === 0 ? 'Nothing is left behind.' : `Left for you:${left.join('')}`;
     return `Rotation aborted: ${where}, by ${escaped(job.movedBy?.operatorId ?? 'nobody')}. ${rest}${link}`;
   }
+  if (onlyAPersonIsLeft(job)) {
+    const phase = job.phase ?? 'validate';
+    const mine = rows.filter((row) => statusIn(row, phase) === 'manual_required');
+    const names = mine.map((row) => escaped(row.consumer_id));
+    const shown = [
+      ...names.slice(0, NAMED),
+      ...(names.length > NAMED ? [`${names.length - NAMED} more`] : []),
+    ];
+    return `Waiting for you: ${where}, ${job.status}. Velvet cannot look at ${shown.join(', ')}. See what each runs on, then send confirm_consumer with a note, or skip_consumer with a reason.${link}`;
+  }
   return null;
 }
+
+/** Slack cuts a message at 4,000 characters. */
+const NAMED = 20;
 
 /** "3 proven on the new token, 1 confirmed by hand, 1 skipped": what each count rests on. */
 function evidence(job: Job, rows: readonly Row[]): string {

@@ -2,6 +2,7 @@
 import { isoTime } from '../../shared/lib/clock.ts';
 import { leaseFrom } from '../../shared/lib/lease.ts';
 import { systemOperator } from '../../shared/redis/events.ts';
+import { noticeReceipt } from '../../shared/rotation/job.ts';
 import type { Handler } from '../run.ts';
 import type { CoreDeps } from '../stages/deps.ts';
 import type { VendorCall } from '../vendors/contract.ts';
@@ -20,7 +21,7 @@ export function notify(deps: NotifierDeps): Handler {
       const job = await deps.store.load(task);
       const text = job === null ? null : messageFor(job, await deps.store.rows(job), deps.publicUrl);
       if (job === null || text === null) return 'done';
-      const receipt = `notify_${job.status}`;
+      const receipt = noticeReceipt(job);
       if (await deps.store.hasReceipt(job, receipt)) return 'done';
       if (deps.slack === null) {
         context.log.warn('nobody told: SL_BOT_NOTIFY is not set', { status: job.status });

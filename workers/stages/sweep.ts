@@ -1,5 +1,5 @@
 // The rescuer: relays what was decided and not queued, and orders the work of silent jobs once more. Several may sweep at once.
-import { kindOf, type Job } from '../../shared/rotation/job.ts';
+import { kindOf, noticeReceipt, onlyAPersonIsLeft, type Job } from '../../shared/rotation/job.ts';
 import { taskId, type Effect, type Task } from '../../shared/rotation/effects.ts';
 import { statusIn, type Row } from '../../shared/rotation/rows.ts';
 import { logfields, type Log } from '../../shared/lib/log.ts';
@@ -19,6 +19,7 @@ export async function sweep(deps: CoreDeps, log: Log): Promise<SweepReport> {
       await deps.relay.relay(tasks);
       relayed += tasks.length;
       for (const job of await deps.store.openJobs(credential, env)) {
+        await tellOfWaiting(deps, job);
         if (await rescued(deps, job)) {
           kicked += 1;
           log.warn('silent job kicked', {
@@ -35,6 +36,16 @@ export async function sweep(deps: CoreDeps, log: Log): Promise<SweepReport> {
     }
   }
   return { relayed, kicked };
+}
+
+/**
+ * That nobody but a person can go on is no transition: it comes about when the last row that Velvet could settle itself is
+ * settled, and no writer of a row can see it. So it is found here, and the order repeated until there is a receipt.
+ */
+async function tellOfWaiting(deps: CoreDeps, job: Job): Promise<void> {
+  if (!onlyAPersonIsLeft(job) || (await deps.store.hasReceipt(job, noticeReceipt(job)))) return;
+  const notice = taskOf(job, 'notify');
+  if ((await deps.relay.alive([notice])).size === 0) await deps.relay.addRows([notice]);
 }
 
 async function rescued(deps: CoreDeps, job: Job): Promise<boolean> {

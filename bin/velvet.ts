@@ -93,6 +93,31 @@ vault
     }),
   );
 
+const audit = velvet.command('audit').description('the sealed audit trail');
+audit
+  .command('key')
+  .description('the public half of the key that seals it, for whoever verifies what left')
+  .action(() =>
+    runCommand(async () => {
+      const { publicKey } = await import('./cli/audit-verify.ts');
+      publicKey(installationEnv(process.cwd()));
+    }),
+  );
+audit
+  .command('verify')
+  .description('check what left the trail for the log, offline; exit code 0 only where it is intact')
+  .argument('<file>', 'the log of the stage process, or its lines that say `audit segment left`')
+  .requiredOption(
+    '--key <public key...>',
+    'what `velvet audit key` prints, or a file that holds it; several where the key was replaced',
+  )
+  .action((file: string, options: { key: string[] }) =>
+    runCommand(async () => {
+      const { verifyExport } = await import('./cli/audit-verify.ts');
+      verifyExport(file, options.key);
+    }),
+  );
+
 await velvet.parseAsync();
 
 function environment(): CliEnv {

@@ -17,6 +17,8 @@ export function exportRecord(seal: Buffer, entries: readonly Entry[]): string {
 
 export interface Exported {
   readonly seal: OpenedSeal['seal'];
+  /** The seal's own digest, which the next one names. */
+  readonly digest: string;
   readonly entries: readonly Entry[];
 }
 
@@ -36,5 +38,5 @@ export function openExport(record: string, keys: Keyring): Exported | null {
   for (const entry of entries) made.add(entry);
   const { digest, count } = made.end();
   const same = seal.kind === 'segment' ? digest === seal.digest && count === seal.count : count === 0;
-  return same ? { seal, entries } : null;
+  return same ? { seal, digest: opened.digest, entries } : null;
 }

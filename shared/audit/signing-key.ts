@@ -31,8 +31,13 @@ export function signingKey(seed: Buffer): SigningKey {
 
 /** The worker's own key, and those that the vault has pinned: seals of a key that was replaced stay good. */
 export function keyring(own: SigningKey, pinned: readonly string[]): Keyring {
+  return publicKeyring([own.publicKey, ...pinned]);
+}
+
+/** Of public keys alone, each SPKI in DER, base64. Throws where one is no such key. */
+export function publicKeyring(publicKeys: readonly string[]): Keyring {
   const keys = new Map<string, KeyObject>();
-  for (const publicKey of [own.publicKey, ...pinned]) {
+  for (const publicKey of publicKeys) {
     const spki = Buffer.from(publicKey, 'base64');
     keys.set(idOf(spki), createPublicKey({ key: spki, format: 'der', type: 'spki' }));
   }

@@ -124,6 +124,9 @@ function vaultSlots({ world, job, held }: Sight): readonly string[] {
   const previous = said(slots.previous(CREDENTIAL, job.jobId));
   if (previous !== null && previous !== old) found.push('3 vault: PREVIOUS is not the old value');
 
+  if (job.vaultRef !== null && ![...held.keys()].some((slot) => world.vault.ref(slot) === job.vaultRef))
+    found.push(`3 vault: vault_ref is ${job.vaultRef}, which is not there`);
+
   if (over(job)) {
     const others = [...held.keys()].filter(
       (slot) => slot !== slots.current(CREDENTIAL) && slot !== slots.handle(CREDENTIAL),

@@ -9,6 +9,7 @@ import {
   errorPatch,
   issuerOf,
   namingAuthority,
+  presentJob,
   readCall,
   speaker,
   step,
@@ -19,7 +20,7 @@ import {
 } from './deps.ts';
 import { cannotGoBack, oldTokenLive, staleOnDead, staleOnNew } from './findings.ts';
 import { lookAt, type Look } from './look.ts';
-import { emptySlots, promote } from './promote.ts';
+import { emptySlot, emptySlots, promote, whereItIsNow } from './promote.ts';
 import { note, restoreRows } from './restore.ts';
 import { demandRevoked } from './revoke.ts';
 
@@ -43,8 +44,10 @@ export function cleanup(deps: StageDeps): Handler {
     // The job keeps its claim and says why; the sweeper orders the step again, with an authority read anew, until it can be done.
     async failed(task, error, context) {
       const detail = `The cleanup is not done yet, and is tried again by itself. ${error.detail}`;
+      const job = await presentJob(deps, task);
+      const where = job === null ? {} : await whereItIsNow(deps, job);
       await deps.transitions.apply(task, 'cleanup_delayed', speaker(task, context), () => ({
-        patch: errorPatch(deps, { code: error.code, detail }),
+        patch: { ...where, ...errorPatch(deps, { code: error.code, detail }) },
         detail: { code: error.code, reason: detail },
       }));
     },
@@ -245,6 +248,6 @@ async function revokeMinted(deps: StageDeps, at: Step, keep: string | null): Pro
 
 async function removePending(deps: StageDeps, { job, context }: Step, keep: string): Promise<void> {
   for (const slot of await deps.vault.list(slots.pendingPrefix(job.credential))) {
-    if (slot !== keep) await underLease(deps, job, context, (call) => deps.vault.remove(call, slot));
+    if (slot !== keep) await underLease(deps, job, context, (call) => emptySlot(deps.vault, call, slot));
   }
 }

@@ -1,7 +1,9 @@
 // Makes a job's new value the credential's current one. Law: the job says so before `NAME` is written, and from then on it only goes forward.
-import { VelvetError } from '../../shared/lib/errors.ts';
-import { slots } from '../vault/contract.ts';
+import { VelvetError, isVelvetError } from '../../shared/lib/errors.ts';
+import type { Job } from '../../shared/rotation/job.ts';
+import { slots, type Vault } from '../vault/contract.ts';
 import { writeHandle } from '../vault/handles.ts';
+import type { VendorCall } from '../vendors/contract.ts';
 import { speaker, underLease, type StageDeps, type Step } from './deps.ts';
 
 /** Writes value and handle, and reads the value back. Safe to repeat. */
@@ -28,8 +30,34 @@ export async function emptySlots(
 ): Promise<{ readonly vault_ref: string }> {
   await underLease(deps, job, context, async (call) => {
     for (const slot of await deps.vault.list(slots.pendingPrefix(job.credential)))
-      await deps.vault.remove(call, slot);
-    await deps.vault.remove(call, slots.previous(job.credential, job.jobId));
+      await emptySlot(deps.vault, call, slot);
+    await emptySlot(deps.vault, call, slots.previous(job.credential, job.jobId));
   });
   return { vault_ref: deps.vault.ref(slots.current(job.credential)) };
+}
+
+/** Where the answer was lost the vault is asked whether the slot is gone. No slot gets its name a second time, so one that is emptied once more, late, is none that is used. */
+export async function emptySlot(vault: Vault, call: VendorCall, slot: string): Promise<void> {
+  try {
+    await vault.remove(call, slot);
+  } catch (error) {
+    if (!isVelvetError(error) || error.code !== 'vendor_no_answer') throw error;
+    if ((await vault.list(slot)).includes(slot)) throw error;
+  }
+}
+
+/**
+ * Where the value is, for a record that may name a slot which was emptied by an attempt that nobody heard the end of. Nothing
+ * where that slot is there, or the vault does not say.
+ */
+export async function whereItIsNow(deps: StageDeps, job: Job): Promise<{ readonly vault_ref?: string }> {
+  if (job.mintedFence === null) return {};
+  const pending = slots.pending(job.credential, job.mintedFence);
+  try {
+    const left = await deps.vault.list(pending);
+    return left.includes(pending) ? {} : { vault_ref: deps.vault.ref(slots.current(job.credential)) };
+  } catch (error) {
+    if (!isVelvetError(error)) throw error;
+    return {};
+  }
 }

@@ -1,9 +1,10 @@
 // revoking, after every proof stands: the new value becomes the current one, then the old token ends. Law: past `promoting` there is no way back.
 import { VelvetError, isVelvetError } from '../../shared/lib/errors.ts';
 import { issuers, type IssuerName } from '../../shared/manifest/vendors.ts';
+import { logfields } from '../../shared/lib/log.ts';
 import type { Task } from '../../shared/rotation/effects.ts';
 import type { Job } from '../../shared/rotation/job.ts';
-import type { Handler, TaskContext } from '../run.ts';
+import type { Handler, TaskContext, Verdict } from '../run.ts';
 import { slots } from '../vault/contract.ts';
 import type { Issuer, VendorCall } from '../vendors/contract.ts';
 import {
@@ -19,7 +20,9 @@ import {
   type StageDeps,
   type Step,
 } from './deps.ts';
-import { emptySlots, promote } from './promote.ts';
+import { emptySlots, promote, whereItIsNow } from './promote.ts';
+
+type Later = Exclude<Verdict, 'done'>;
 
 export function revoke(deps: StageDeps): Handler {
   return {
@@ -32,8 +35,7 @@ export function revoke(deps: StageDeps): Handler {
       await promote(deps, at);
       if (handle === null && job.currentState !== 'dead') throw byHand(job);
       const ended = handle === null ? 'was dead before' : await revokeOld(deps, at, handle);
-      await finish(deps, at, { ended });
-      return undefined;
+      return finish(deps, at, { ended });
     }),
     failed: (task, error, context) => fail(deps, task, error, context),
   };
@@ -93,7 +95,7 @@ export function checkRevoked(deps: StageDeps): Handler {
     run: step(deps, async (at) => {
       const ended = await demandRevoked(deps, at);
       await promote(deps, at);
-      await finish(deps, at, { ended });
+      return finish(deps, at, { ended });
     }),
     failed: (task, error, context) => fail(deps, task, error, context),
   };
@@ -124,14 +126,37 @@ async function whetherGone(deps: StageDeps, job: Job, call: VendorCall): ReturnT
   }
 }
 
-async function finish(deps: StageDeps, at: Step, detail: Record<string, unknown>): Promise<void> {
+/** The old token is gone, whatever becomes of the slots: a vault that is away is waited for, and is no revoke that failed. */
+async function finish(
+  deps: StageDeps,
+  at: Step,
+  detail: Record<string, unknown>,
+): Promise<Later | undefined> {
   const { task, job, context } = at;
-  const patch = await emptySlots(deps, at);
+  const emptied = await emptySlots(deps, at).catch(async (error: unknown) => {
+    if (!isVelvetError(error) || error.retry === 'never') throw error;
+    context.log.warn('vault slots not emptied yet', logfields(error));
+    await slotsLeft(deps, at, error);
+    return null;
+  });
+  if (emptied === null) return { laterMs: deps.times.retryBackoffMaxMs };
   await deps.transitions.apply(task, 'revoke_succeeded', speaker(task, context), () => ({
-    patch: { ...patch, promoted: true, error: null },
+    patch: { ...emptied, promoted: true, error: null },
     detail: { ...detail, old_auth_id: job.oldAuthId, new_auth_id: job.newAuthId },
   }));
-  context.log.info('done', { ...identity(deps, job), vault_ref: patch.vault_ref });
+  context.log.info('done', { ...identity(deps, job), vault_ref: emptied.vault_ref });
+  return undefined;
+}
+
+/** Shown once, with where the value is: what the job named so far may be one of the slots that are emptied. */
+async function slotsLeft(deps: StageDeps, { task, job, context }: Step, error: VelvetError): Promise<void> {
+  const ref = deps.vault.ref(slots.current(job.credential));
+  if (job.vaultRef === ref && job.error?.code === error.code) return;
+  const detail = `The old token is revoked, and the new value is in ${ref}. Its other slots are not emptied yet, which is tried again by itself. ${error.detail}`;
+  await deps.transitions.apply(task, 'reconcile_delayed', speaker(task, context), () => ({
+    patch: { vault_ref: ref, ...errorPatch(deps, { code: error.code, detail }) },
+    detail: { code: error.code, reason: detail },
+  }));
 }
 
 async function fail(deps: StageDeps, task: Task, error: VelvetError, context: TaskContext): Promise<void> {
@@ -145,9 +170,10 @@ async function fail(deps: StageDeps, task: Task, error: VelvetError, context: Ta
     ? error.detail
     : `The old token could not be revoked and may be live: ${error.detail} ${commandFor(job)}`;
   const shown = { code: keep ? error.code : ('revoke_pending' as const), detail };
+  const where = await whereItIsNow(deps, job);
   context.log.error('revoke_failed', { ...identity(deps, job), code: shown.code, by_hand: commandFor(job) });
   await deps.transitions.apply(task, 'revoke_failed', speaker(task, context), () => ({
-    patch: errorPatch(deps, shown),
+    patch: { ...where, ...errorPatch(deps, shown) },
     detail: { code: shown.code, cause: error.code, reason: shown.detail, old_auth_id: job.oldAuthId },
   }));
 }

@@ -18,8 +18,8 @@ export interface Claims {
    */
   beginStep(job: Job, lateMs: number): Promise<{ readonly fence: Fence; readonly quietAfter: number }>;
 
-  /** Fences off every attempt of before, also those whose fences Redis lost: the new one is higher than `above`, too. */
-  raiseFence(ref: Pick<JobRef, 'credential' | 'env'>, above: number): Promise<void>;
+  /** Fences off every attempt of before, also those whose fences Redis lost: the new one, which is answered, is higher than `above`, too. */
+  raiseFence(ref: Pick<JobRef, 'credential' | 'env'>, above: number): Promise<Fence>;
 
   /** A lease for changing calls, recorded before it is given. Throws `stale_fence` where a later attempt has begun. */
   openLease(ref: JobRef, fence: Fence): Promise<Lease>;
@@ -72,7 +72,9 @@ export function createClaims(redis: Redis, clock: Clock, leaseMs: number): Claim
 
     async raiseFence({ credential, env }, above) {
       const { fence, calls } = credentialKeys(credential, env);
-      await runScript(redis, 'raiseFence', [fence, calls], { suffix: fenceSuffix(), above });
+      const arg = { suffix: fenceSuffix(), above };
+      const [, raised] = await runScript(redis, 'raiseFence', [fence, calls], arg);
+      return String(raised);
     },
 
     async openLease(ref, fence) {

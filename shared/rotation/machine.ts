@@ -24,6 +24,8 @@ export interface TransitionRow {
   readonly fence?: 'raise';
 }
 
+/** The mint is not on record yet. */
+const beforeMinted = ['verifying', 'verify_failed', 'verified', 'minting', 'mint_failed'] as const;
 const afterVerifying = [
   'verify_failed',
   'verified',
@@ -107,6 +109,8 @@ const table = [
   { from: afterVerifying,     on: 'abort',            by: 'operator', when: ['flowIsNotTesting', 'notPromoting'], to: 'aborted', patch: { cleanup: 'pending', phase: null, step: null, awaiting: null }, effects: ['enqueue_cleanup'], fence: 'raise' },
   { from: ['init', ...claiming, 'aborted'], on: 'reconciled', by: 'worker', when: ['flowIsNotTesting'], to: 'same' },
   { from: ['init', ...claiming, 'aborted'], on: 'reconcile_delayed', by: 'worker', when: ['flowIsNotTesting'], to: 'same' },
+  { from: 'init',             on: 'mint_found',       by: 'worker',   when: ['flowIsOperational'], to: 'minted', patch: { awaiting: null, awaiting_reason: null }, effects: ['enqueue_distribute'], claim: 'take' },
+  { from: beforeMinted,       on: 'mint_found',       by: 'worker',   when: ['flowIsOperational'], to: 'minted', patch: { awaiting: null, awaiting_reason: null }, effects: ['enqueue_distribute'] },
   { from: 'init',             on: 'loss_found',       by: 'worker',   when: ['flowIsNotTesting'], to: 'aborted', patch: { cleanup: 'pending', phase: null, step: null, awaiting: null }, effects: ['enqueue_cleanup', 'notify'], claim: 'take', fence: 'raise' },
   { from: ['verifying', ...afterVerifying], on: 'loss_found', by: 'worker', when: ['flowIsNotTesting'], to: 'aborted', patch: { cleanup: 'pending', phase: null, step: null, awaiting: null }, effects: ['enqueue_cleanup', 'notify'], fence: 'raise' },
   { from: 'aborted',          on: 'promotion_begun',  by: 'worker',   when: ['cleanupPending'], to: 'same', patch: { promoting: true } },

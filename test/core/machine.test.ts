@@ -33,7 +33,7 @@ function inCaseOf(row: Row, without?: GuardName): { job: Job; facts: Facts } {
 }
 
 /** What comes over a job from outside its own way: an emergency, and a Redis that lost its record. */
-const fromOutside: readonly string[] = ['preempted', 'loss_found'];
+const fromOutside: readonly string[] = ['preempted', 'loss_found', 'mint_found'];
 
 describe('statuses', () => {
   test.each(statusNames.filter((status) => !ends.includes(status)))('%s has an exit', (status) => {
@@ -56,7 +56,7 @@ describe('statuses', () => {
   test.each(statusNames.filter((status) => statuses[status].kind !== 'automatic'))(
     'only a person moves %s on',
     (status) => {
-      // Three exceptions: an emergency takes any open job over; one whose record Redis lost is stopped; a person's confirmation may close the phase that a status is parked in.
+      // Three exceptions: an emergency takes any open job over; one whose record Redis lost is stopped, or goes on from what was found; a person's confirmation may close the phase that a status is parked in.
       const byItself = exits(status).filter(
         (row) => row.by === 'worker' && !fromOutside.includes(row.on) && row.on !== 'rows_closed',
       );

@@ -38,6 +38,8 @@ function chain(events: readonly AuditEvent[], job: Job): readonly string[] {
     : [...breaks, `6 events: they end in ${last}, the job is ${job.status}`];
 }
 
+/** A job that was held against the world after a loss leaves out the versions that it may have had before. */
+const leaping = ['reconciled', 'loss_found', 'mint_found'];
 const byPerson = ['row_confirmed', 'row_skipped'];
 
 /** One version for each change of the job and each action of an operator; a row that closes its phase counts with what it closes. */
@@ -48,8 +50,7 @@ function versions(events: readonly AuditEvent[], job: Job): readonly string[] {
         !(event === 'rows_closed' && byPerson.includes(events[index - 1]?.event ?? ''))) ||
       byPerson.includes(event),
   );
-  // A job that was held against the world after a loss leaves out what it may have had before.
-  const leaps = events.filter(({ event }) => event === 'reconciled' || event === 'loss_found').length;
+  const leaps = events.filter(({ event }) => leaping.includes(event)).length;
   const due = counted.length + leaps * FORGOTTEN_MAX;
   return due === job.version ? [] : [`6 versions: ${job.version} after ${counted.length} changes`];
 }

@@ -1,7 +1,6 @@
 // After Redis may have lost its last writes: holds each open job against vendor, vault and consumers before anything is written. Law: what the record does not explain is taken back or named, never guessed.
 import { isVelvetError, type VelvetError } from '../../shared/lib/errors.ts';
 import { fenceCounter, type Fence } from '../../shared/lib/lease.ts';
-import type { Secret } from '../../shared/lib/secret.ts';
 import type { JobRef } from '../../shared/rotation/effects.ts';
 import { kindOf, type Job, type JobPatch } from '../../shared/rotation/job.ts';
 import { quietAfter, type Row } from '../../shared/rotation/rows.ts';
@@ -9,19 +8,19 @@ import type { Status } from '../../shared/rotation/statuses.ts';
 import type { Speaker } from '../../shared/transition.ts';
 import type { TaskContext } from '../run.ts';
 import { slots } from '../vault/contract.ts';
-import { readHandle } from '../vault/handles.ts';
 import type { Handle } from '../vendors/contract.ts';
 import { errorPatch, issuerOf, namingAuthority, readCall, targetOf, type StageDeps } from './deps.ts';
-import { lookAt } from './look.ts';
+import {
+  adoptionOf,
+  fenceOf,
+  heldByConsumers,
+  mintOf,
+  oldOf,
+  strangersOf,
+  type Stranger,
+} from './lost-mints.ts';
 
 type Context = Pick<TaskContext, 'signal' | 'log'>;
-
-/** A mint of the job that its record does not know, with the value where the vault still has it. */
-interface Stranger {
-  readonly handle: Handle;
-  readonly fence: Fence;
-  readonly value: Secret | null;
-}
 
 /** Statuses in which a live token of the job stands for a mint that has not been recorded (yet). */
 const unminted: readonly Status[] = [
@@ -55,8 +54,8 @@ export async function reconcile(
   const prefix = slots.pendingPrefix(ref.credential);
   const pending = (await deps.vault.list(prefix)).map((slot) => slot.slice(prefix.length));
   const fences = [...pending, ...seen.flatMap(({ minted }) => minted.map(fenceOf))];
-  await deps.claims.raiseFence(ref, Math.max(0, ...fences.map(fenceCounter)) + FORGOTTEN_MAX);
-  for (const { job, minted } of seen) await holdAgainstTheWorld(deps, job, minted, context);
+  const fence = await deps.claims.raiseFence(ref, Math.max(0, ...fences.map(fenceCounter)) + FORGOTTEN_MAX);
+  for (const { job, minted } of seen) await holdAgainstTheWorld(deps, { job, minted, fence, context });
 }
 
 async function mintedBy(deps: StageDeps, job: Job, context: Context): Promise<readonly Handle[]> {
@@ -82,17 +81,22 @@ async function sayWhyNot(deps: StageDeps, job: Job, error: VelvetError): Promise
   }));
 }
 
-async function holdAgainstTheWorld(
-  deps: StageDeps,
-  job: Job,
-  minted: readonly Handle[],
-  context: Context,
-): Promise<void> {
-  const unknown = minted.filter((handle) => handle.id !== job.newAuthId);
-  const strangers = await Promise.all(unknown.map((handle) => strangerOf(deps, job, handle)));
+interface Seen {
+  readonly job: Job;
+  readonly minted: readonly Handle[];
+  /** Raised when the look began: whatever was begun since has a higher one. */
+  readonly fence: Fence;
+  readonly context: Context;
+}
+
+async function holdAgainstTheWorld(deps: StageDeps, seen: Seen): Promise<void> {
+  const { job, minted, context } = seen;
+  const strangers = job.newAuthId === null ? await strangersOf(deps, job, minted, context) : [];
   const begun = job.newAuthId === null && (strangers.length > 0 || (await mintBegun(deps, job)));
   if (unminted.includes(job.status) && begun) {
     const held = await heldByConsumers(deps, job, strangers, context);
+    const adoption = held === null ? null : await adoptionOf(deps, job, { strangers, held }, context);
+    if (held !== null && adoption !== null) return goneOnWith(deps, seen, held, adoption);
     // What nobody holds is taken back by the next mint, or by an abort's cleanup; an abort from init has none.
     if (held !== null || job.status === 'init')
       return stopped(deps, job, held, { context, why: 'a mint that its record does not know' });
@@ -144,38 +148,8 @@ async function mintBegun(deps: StageDeps, job: Job): Promise<boolean> {
   return (await deps.vault.read(slots.previous(job.credential, job.jobId))) !== null;
 }
 
-function speakerOf(job: Job): Speaker {
+function speakerOf(job: Job): Speaker & { readonly kind: 'attempt' } {
   return { kind: 'attempt', fence: null, statusVersion: job.statusVersion };
-}
-
-/** `velvet:<job>:<fence>` */
-function fenceOf(handle: Handle): Fence {
-  return handle.label.split(':')[2] ?? '0-';
-}
-
-async function strangerOf(deps: StageDeps, job: Job, handle: Handle): Promise<Stranger> {
-  const fence = fenceOf(handle);
-  return { handle, fence, value: await deps.vault.read(slots.pending(job.credential, fence)) };
-}
-
-/** The one that some consumer holds already, if any. */
-async function heldByConsumers(
-  deps: StageDeps,
-  job: Job,
-  strangers: readonly Stranger[],
-  context: Context,
-): Promise<Stranger | null> {
-  const rows = await deps.store.rows(job);
-  for (const stranger of strangers) {
-    if (stranger.value === null) continue;
-    const known = { next: stranger.value, previous: null };
-    const looks = await lookAt(deps, { job, fence: '0-reconcile', context }, rows, known);
-    const passing = looks.find((look) => look.error !== null && look.error.retry !== 'never')?.error;
-    if (passing !== undefined && passing !== null) throw passing;
-    // One that cannot be read may hold it.
-    if (looks.some((look) => look.holds === 'new' || look.holds === 'unknown')) return stranger;
-  }
-  return null;
 }
 
 async function isPromoted(deps: StageDeps, job: Job): Promise<boolean> {
@@ -198,6 +172,42 @@ async function isDead(deps: StageDeps, job: Job, context: Context): Promise<bool
   return found === 'gone';
 }
 
+/**
+ * Records a mint whose own commit was lost, and that consumers hold already: distributing writes it again, and every gate after
+ * it is still to be passed. Refused where an attempt began since the look.
+ */
+async function goneOnWith(
+  deps: StageDeps,
+  { job, fence, context }: Seen,
+  { handle, promoted }: Stranger,
+  adoption: JobPatch,
+): Promise<void> {
+  context.log.warn('a lost mint is gone on with', {
+    job_id: job.jobId,
+    status: job.status,
+    new_auth_id: handle.id,
+  });
+  await deps.transitions.apply(job, 'mint_found', { ...speakerOf(job), fence }, async () => ({
+    patch: {
+      ...adoption,
+      ...untilForgottenIsOver(deps, job),
+      minted_by: job.mintedBy ?? 'velvet',
+      step: null,
+      phase: null,
+      error: null,
+    },
+    forgotten: FORGOTTEN_MAX,
+    rows: (await deps.store.rows(job)).map((row) => suspected(deps, row)),
+    detail: {
+      reason: 'Redis lost the record of this mint; the vendor, the vault and the consumers have it',
+      old_auth_id: adoption.old_auth_id ?? job.oldAuthId,
+      new_auth_id: handle.id,
+      vault_ref: adoption.vault_ref,
+      promoted,
+    },
+  }));
+}
+
 /** Stops the job as an abort would, and records what of it is out there, so that its cleanup takes that back or names it. */
 async function stopped(
   deps: StageDeps,
@@ -207,14 +217,8 @@ async function stopped(
 ): Promise<void> {
   const detail = `Redis lost the last records of this job: the vendor or the vault shows ${why}. It was stopped, and its cleanup takes back what it did or names it in \`residual\`. Then start a new rotation.`;
   const patch: JobPatch = {
-    ...(await knownOfOld(deps, job)),
-    ...(held === null || held.value === null
-      ? {}
-      : {
-          new_auth_id: held.handle.id,
-          minted_fence: held.fence,
-          new_fingerprint: held.value.fingerprint(deps.fingerprintKey),
-        }),
+    ...(await knownOfOld(deps, job, held, context)),
+    ...(held === null ? {} : mintOf(deps, job, held)),
     ...untilForgottenIsOver(deps, job),
     minted_by: job.mintedBy ?? 'velvet',
     aborted_from: job.status,
@@ -231,16 +235,15 @@ async function stopped(
   }));
 }
 
-/** A job whose verify was lost, too: what it kept before its mint says what the current token was. */
-async function knownOfOld(deps: StageDeps, job: Job): Promise<JobPatch> {
+/** A job whose verify was lost, too. Where a value lives that nobody kept there is no going back to it. */
+async function knownOfOld(
+  deps: StageDeps,
+  job: Job,
+  held: Stranger | null,
+  context: Context,
+): Promise<JobPatch> {
   if (job.currentState !== null && job.oldFingerprint !== null) return {};
-  const previous = await deps.vault.read(slots.previous(job.credential, job.jobId));
-  const old = previous ?? (await deps.vault.read(slots.current(job.credential)));
-  return {
-    current_state: previous === null ? 'dead' : 'alive',
-    old_fingerprint: old?.fingerprint(deps.fingerprintKey) ?? null,
-    old_auth_id: job.oldAuthId ?? (await readHandle(deps.vault, job.credential)),
-  };
+  return (await oldOf(deps, job, held, context)) ?? { current_state: 'dead' };
 }
 
 /** Whatever the row's record says: it may hold the new value, and a write there may be under way until its lease must be over. */

@@ -58,7 +58,8 @@ const recordSchema = z.object({
   phase: text.pipe(z.enum(phases).nullable()),
   awaiting: text.pipe(z.enum(['operator_value']).nullable()),
   awaiting_reason: text,
-  cleanup: text.pipe(z.enum(['pending', 'done', 'needs_person']).nullable()),
+  /** `waiting`: it begins once the job that holds the credential is over. */
+  cleanup: text.pipe(z.enum(['waiting', 'pending', 'done', 'needs_person']).nullable()),
   /** Which status an abort came from. */
   aborted_from: text.pipe(z.enum(statusNames as [Status, ...Status[]]).nullable()),
   /** Since when the present round of the cleanup runs. */
@@ -125,7 +126,7 @@ export interface Job extends JobRef {
   readonly phase: (typeof phases)[number] | null;
   readonly awaiting: 'operator_value' | null;
   readonly awaitingReason: string | null;
-  readonly cleanup: 'pending' | 'done' | 'needs_person' | null;
+  readonly cleanup: 'waiting' | 'pending' | 'done' | 'needs_person' | null;
   readonly abortedFrom: Status | null;
   readonly cleanupSince: number;
   readonly restoring: boolean;

@@ -112,7 +112,9 @@ const table = [
   { from: 'init',             on: 'mint_found',       by: 'worker',   when: ['flowIsOperational'], to: 'minted', patch: { awaiting: null, awaiting_reason: null }, effects: ['enqueue_distribute'], claim: 'take' },
   { from: beforeMinted,       on: 'mint_found',       by: 'worker',   when: ['flowIsOperational'], to: 'minted', patch: { awaiting: null, awaiting_reason: null }, effects: ['enqueue_distribute'] },
   { from: 'init',             on: 'loss_found',       by: 'worker',   when: ['flowIsNotTesting'], to: 'aborted', patch: { cleanup: 'pending', phase: null, step: null, awaiting: null }, effects: ['enqueue_cleanup', 'notify'], claim: 'take', fence: 'raise' },
+  { from: 'init',             on: 'loss_put_off',     by: 'worker',   when: ['flowIsNotTesting'], to: 'aborted', patch: { cleanup: 'waiting', phase: null, step: null, awaiting: null }, effects: ['notify'] },
   { from: ['verifying', ...afterVerifying], on: 'loss_found', by: 'worker', when: ['flowIsNotTesting'], to: 'aborted', patch: { cleanup: 'pending', phase: null, step: null, awaiting: null }, effects: ['enqueue_cleanup', 'notify'], fence: 'raise' },
+  { from: 'aborted',          on: 'cleanup_due',      by: 'worker',   when: ['cleanupWaiting'], to: 'same', patch: { cleanup: 'pending' }, effects: ['enqueue_cleanup'], claim: 'take', fence: 'raise' },
   { from: 'aborted',          on: 'promotion_begun',  by: 'worker',   when: ['cleanupPending'], to: 'same', patch: { promoting: true } },
   { from: 'aborted',          on: 'cleanup_finished', by: 'worker',   when: ['cleanupPending'], to: 'same', patch: { cleanup: 'done', restoring: false, step: null }, effects: ['notify'], claim: 'free' },
   { from: 'aborted',          on: 'cleanup_delayed',  by: 'worker',   when: ['cleanupPending'], to: 'same' },
@@ -195,7 +197,8 @@ function decisionOf(job: Job, row: TransitionRow): Decision {
   const moving = rowEffects.find((effect) => !telling.includes(effect));
   const claimless =
     job.flowType === 'testing' ||
-    (row.claim !== 'take' && (job.status === 'init' || job.status === 'rev_init'));
+    (row.claim !== 'take' &&
+      (job.status === 'init' || job.status === 'rev_init' || job.cleanup === 'waiting'));
   return {
     verdict: 'go',
     to: row.to === 'same' ? job.status : row.to,

@@ -25,6 +25,7 @@ export const guardWords: Record<GuardName, string> = {
   previousAlive:     'the previous token was found alive',
   cleanupNotOver:    'the cleanup waits for a person',
   cleanupNotDone:    'the cleanup is not done',
+  cleanupWaiting:    'the cleanup waits for the credential',
   aResidualOpen:     'a residual is open',
   oldTokenLeft:      'a token is left to be revoked by hand (`old_token_live`, `manual_revoke`)',
   noRowOpen:         'no row is open',

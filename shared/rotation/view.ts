@@ -13,7 +13,8 @@ export function publicJob(job: Job): Record<string, unknown> {
     status_since: iso(job.statusSince),
     version: job.version,
     awaiting: job.awaiting,
-    cleanup: job.cleanup,
+    // What it waits for stands in `error`.
+    cleanup: job.cleanup === 'waiting' ? 'pending' : job.cleanup,
     aborted_from: job.abortedFrom,
     force_revoke: job.forceRevoke,
     ticket_id: job.ticketId,

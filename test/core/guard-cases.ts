@@ -34,6 +34,7 @@ export const guardCases: Readonly<Record<GuardName, { readonly holds: Case; read
   notPromoted:       { holds: { job: { promoted: false } },              fails: { job: { promoted: true } } },
   previousAlive:     { holds: { job: { currentState: 'alive' } },        fails: { job: { currentState: null } } },
   cleanupNotDone:    { holds: { job: { cleanup: 'pending' } },           fails: { job: { cleanup: 'done' } } },
+  cleanupWaiting:    { holds: { job: { cleanup: 'waiting' } },           fails: { job: { cleanup: 'done' } } },
   cleanupNotOver:    { holds: { job: { cleanup: 'needs_person' } },      fails: { job: { cleanup: 'done' } } },
   aResidualOpen:     { holds: { job: { residuals: [residual('stale_consumer')] } }, fails: { job: { residuals: [{ ...residual('stale_consumer'), resolved_at: 5 }] } } },
   oldTokenLeft:      { holds: { job: { residuals: [residual('old_token_live')] } }, fails: { job: { residuals: [residual('stale_consumer')], promoted: true } } },

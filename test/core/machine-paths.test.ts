@@ -25,7 +25,7 @@ const rowsThatHold = (job: Job, on: string, facts: Facts) =>
 
 const held = ({ at }: Pick<Visit, 'at'>) => {
   if (at.flowType === 'testing') return false;
-  if (at.status === 'aborted') return at.cleanup !== 'done';
+  if (at.status === 'aborted') return at.cleanup !== 'done' && at.cleanup !== 'waiting';
   return !['init', 'rev_init', 'done', 'rev_done'].includes(at.status);
 };
 
@@ -125,6 +125,7 @@ describe('paths', () => {
     const raising = new Set(steps.filter(({ decision }) => decision.raiseFence).map(({ row }) => row.on));
     expect([...raising].toSorted()).toEqual([
       'abort',
+      'cleanup_due',
       'loss_found',
       'mark_revoked',
       'preempted',
@@ -139,7 +140,9 @@ describe('paths', () => {
     expect(idle.map(({ row }) => named(row))).toEqual([]);
     const workers = steps.filter(
       ({ row, decision }) =>
-        row.by === 'worker' && decision.raiseFence && !['preempted', 'loss_found'].includes(row.on),
+        row.by === 'worker' &&
+        decision.raiseFence &&
+        !['preempted', 'loss_found', 'cleanup_due'].includes(row.on),
     );
     expect(workers.map(({ row }) => named(row))).toEqual([]);
   });

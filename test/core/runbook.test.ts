@@ -114,7 +114,8 @@ describe('the specification, circumstance by circumstance', () => {
     const known = new Set<string>([...operatorEvents, ...workerEvents, 'rows_closed']);
     // It is silent on lost Redis data.
     const unknown = transitions.filter(
-      (row) => !known.has(row.on) && !['loss_found', 'mint_found'].includes(row.on),
+      (row) =>
+        !known.has(row.on) && !['loss_found', 'loss_put_off', 'mint_found', 'cleanup_due'].includes(row.on),
     );
     const more = unknown.filter(
       (row) => row.by === 'operator' || row.to !== 'same' || row.patch !== undefined,

@@ -65,7 +65,8 @@ function stepFrom(at: Place, row: (typeof transitions)[number]): Decision | null
   const late =
     row.by === 'worker' &&
     row.on !== 'preempted' &&
-    (at.awaiting !== null || (at.status === 'aborted' && at.cleanup !== 'pending'));
+    (at.awaiting !== null ||
+      (at.status === 'aborted' && at.cleanup !== 'pending' && at.cleanup !== 'waiting'));
   // A test holds no claim that an emergency could take over.
   if (late || (row.on === 'preempted' && at.flowType === 'testing')) return null;
   const { job, facts } = together(row.when ?? []);

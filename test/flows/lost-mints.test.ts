@@ -2,6 +2,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Redis } from 'ioredis';
 import { credentialKeys } from '../../shared/redis/keys.ts';
+import type { JobRef } from '../../shared/rotation/effects.ts';
+import { publicJob } from '../../shared/rotation/view.ts';
+import { slots } from '../../workers/vault/contract.ts';
 import { afterTheLoss, homeFromLoss } from '../schedule/loss.ts';
 import { saveRedis } from '../schedule/ground.ts';
 import { CREDENTIAL, ENV } from '../schedule/outside.ts';
@@ -109,4 +112,67 @@ test('it is stopped where the vendor shows more than one token of the job', asyn
   expect(await world.job()).toMatchObject({ status: 'aborted', cleanup: 'needs_person' });
   await homeFromLoss(world);
   expect(await violations(world)).toEqual([]);
+});
+
+/** A second rotation holds the credential in the record. In what was lost it had ended, and the first one had minted. */
+async function behindAnother(world: ScheduleWorld): Promise<JobRef> {
+  const other: JobRef = { ...world.ref, jobId: 'job-2' };
+  await world.openJob(other.jobId, false);
+  world.operate({ action: 'verify' }, 'ada', { ref: other });
+  await toRest(world);
+  await lostWhile(world, async () => {
+    world.operate({ action: 'abort' }, 'ada', { ref: other });
+    await toRest(world);
+    await walk(world, 'validated');
+    expect((await world.job()).status).toBe('validated');
+  });
+  return other;
+}
+
+test('behind another rotation it waits until that one is done, and is then taken back', async () => {
+  await using world = await scheduleWorld(redis);
+  const other = await behindAnother(world);
+  const stopped = await world.job();
+  expect([stopped.status, stopped.cleanup, stopped.error?.code]).toEqual(['aborted', 'waiting', 'data_lost']);
+  expect(publicJob(stopped)['cleanup']).toBe('pending');
+  expect((await world.job(other)).status).toBe('verified');
+  for (const body of [
+    { action: 'proceed_mint' },
+    { action: 'proceed_revoke', ticket_id: 'ROT-1' },
+  ] as const) {
+    const kept = await world.vault.list(slots.pending(CREDENTIAL, stopped.mintedFence ?? 'none'));
+    expect(kept).toHaveLength(1);
+    world.operate(body, 'ada', { ref: other });
+    await toRest(world);
+  }
+  expect((await world.job(other)).status).toBe('done');
+  expect(await world.job()).toMatchObject({
+    status: 'aborted',
+    cleanup: 'done',
+    newAuthId: stopped.newAuthId,
+  });
+  const live = world.outside.heroku.live().map(({ id }) => id);
+  expect(live).toEqual([world.outside.bootstrap.id, (await world.job(other)).newAuthId]);
+  expect(await world.vault.list(CREDENTIAL)).toEqual([slots.current(CREDENTIAL), slots.handle(CREDENTIAL)]);
+  expect(await world.store.claimant(world.ref)).toBeNull();
+});
+
+test('behind another rotation that is aborted its value is kept, for consumers run on it', async () => {
+  await using world = await scheduleWorld(redis);
+  const other = await behindAnother(world);
+  world.operate({ action: 'abort' }, 'ada', { ref: other });
+  await toRest(world);
+  expect(await world.job(other)).toMatchObject({ status: 'aborted', cleanup: 'done' });
+  expect(await world.job()).toMatchObject({ status: 'aborted', cleanup: 'needs_person' });
+  expect(await violations(world)).toEqual([]);
+  await homeFromLoss(world);
+  expect(await world.job()).toMatchObject({ status: 'aborted', cleanup: 'done' });
+  expect(await violations(world)).toEqual([]);
+});
+
+test('a second loss while it waits changes nothing of that', async () => {
+  await using world = await scheduleWorld(redis);
+  await behindAnother(world);
+  await lostWhile(world, () => Promise.resolve());
+  expect(await world.job()).toMatchObject({ status: 'aborted', cleanup: 'waiting' });
 });

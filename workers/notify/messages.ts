@@ -10,6 +10,8 @@ export function messageFor(job: Job, rows: readonly Row[], publicUrl: string | n
   if (job.status === 'done') {
     return `Rotation done: ${where}. Consumers: ${evidence(job, rows)}. The old token (${escaped(job.oldAuthId ?? 'no handle')}) is revoked.${link}`;
   }
+  if (job.status === 'aborted' && job.cleanup === 'waiting')
+    return `Rotation stopped: ${where}. ${escaped(job.error?.detail ?? '')}${link}`;
   if (job.status === 'aborted' && job.cleanup !== 'pending') {
     const left = openResiduals(job.residuals).map(
       (residual) => `\n• ${residual.kind}: ${escaped(residual.who)} — ${escaped(residual.what_to_do)}`,

@@ -20,7 +20,7 @@ import {
 } from './deps.ts';
 import { cannotGoBack, oldTokenLive, staleOnDead, staleOnNew } from './findings.ts';
 import { lookAt, type Look } from './look.ts';
-import { emptySlot, emptySlots, promote, whereItIsNow } from './promote.ts';
+import { emptySlot, emptySlots, pendingToEmpty, promote, whereItIsNow } from './promote.ts';
 import { note, restoreRows } from './restore.ts';
 import { demandRevoked } from './revoke.ts';
 
@@ -247,7 +247,7 @@ async function revokeMinted(deps: StageDeps, at: Step, keep: string | null): Pro
 }
 
 async function removePending(deps: StageDeps, { job, context }: Step, keep: string): Promise<void> {
-  for (const slot of await deps.vault.list(slots.pendingPrefix(job.credential))) {
+  for (const slot of await pendingToEmpty(deps, job)) {
     if (slot !== keep) await underLease(deps, job, context, (call) => emptySlot(deps.vault, call, slot));
   }
 }

@@ -23,14 +23,25 @@ export async function promote(deps: StageDeps, { task, job, context }: Step): Pr
   );
 }
 
+/**
+ * The pending slots that this job may empty: all but those that another open job of the credential names as its own, and that
+ * consumers may run on.
+ */
+export async function pendingToEmpty(deps: StageDeps, job: Job): Promise<readonly string[]> {
+  const open = await deps.store.openJobs(job.credential, job.env);
+  const others = open.filter((one) => one.jobId !== job.jobId).map((one) => one.mintedFence);
+  const theirs = new Set(others.map((fence) => slots.pending(job.credential, fence ?? 'none')));
+  return (await deps.vault.list(slots.pendingPrefix(job.credential))).filter((slot) => !theirs.has(slot));
+}
+
 /** Empties the job's own slots, once the current one holds the value to be kept. Answers what the record then says. */
 export async function emptySlots(
   deps: StageDeps,
   { job, context }: Step,
 ): Promise<{ readonly vault_ref: string }> {
+  const pending = await pendingToEmpty(deps, job);
   await underLease(deps, job, context, async (call) => {
-    for (const slot of await deps.vault.list(slots.pendingPrefix(job.credential)))
-      await emptySlot(deps.vault, call, slot);
+    for (const slot of pending) await emptySlot(deps.vault, call, slot);
     await emptySlot(deps.vault, call, slots.previous(job.credential, job.jobId));
   });
   return { vault_ref: deps.vault.ref(slots.current(job.credential)) };

@@ -12,6 +12,7 @@ import type { Handle } from '../vendors/contract.ts';
 import { errorPatch, issuerOf, namingAuthority, readCall, targetOf, type StageDeps } from './deps.ts';
 import {
   adoptionOf,
+  heldByAnother,
   fenceOf,
   heldByConsumers,
   mintOf,
@@ -215,7 +216,9 @@ async function stopped(
   held: Stranger | null,
   { context, why, also = {} }: { context: Context; why: string; also?: JobPatch },
 ): Promise<void> {
-  const detail = `Redis lost the last records of this job: the vendor or the vault shows ${why}. It was stopped, and its cleanup takes back what it did or names it in \`residual\`. Then start a new rotation.`;
+  const another = job.status === 'init' && (await heldByAnother(deps, job));
+  const when = another ? ', once the rotation that holds the credential now is over,' : '';
+  const detail = `Redis lost the last records of this job: the vendor or the vault shows ${why}. It was stopped, and its cleanup${when} takes back what it did or names it in \`residual\`. Then start a new rotation.`;
   const patch: JobPatch = {
     ...(await knownOfOld(deps, job, held, context)),
     ...(held === null ? {} : mintOf(deps, job, held)),
@@ -227,7 +230,7 @@ async function stopped(
     ...errorPatch(deps, { code: 'data_lost', detail }),
   };
   context.log.error('data lost', { job_id: job.jobId, status: job.status, why });
-  await deps.transitions.apply(job, 'loss_found', speakerOf(job), async () => ({
+  await deps.transitions.apply(job, another ? 'loss_put_off' : 'loss_found', speakerOf(job), async () => ({
     patch,
     forgotten: FORGOTTEN_MAX,
     rows: (await deps.store.rows(job)).map((row) => suspected(deps, row)),

@@ -1,4 +1,5 @@
 // The rescuer: relays what was decided and not queued, and orders the work of silent jobs once more. Several may sweep at once.
+import { isVelvetError, type ErrorCode } from '../../shared/lib/errors.ts';
 import { kindOf, noticeReceipt, onlyAPersonIsLeft, type Job } from '../../shared/rotation/job.ts';
 import { taskId, type Effect, type Task } from '../../shared/rotation/effects.ts';
 import { statusIn, type Row } from '../../shared/rotation/rows.ts';
@@ -20,6 +21,7 @@ export async function sweep(deps: CoreDeps, log: Log): Promise<SweepReport> {
       relayed += tasks.length;
       for (const job of await deps.store.openJobs(credential, env)) {
         await tellOfWaiting(deps, job);
+        await beginWaitingCleanup(deps, job);
         if (await rescued(deps, job)) {
           kicked += 1;
           log.warn('silent job kicked', {
@@ -47,6 +49,20 @@ async function tellOfWaiting(deps: CoreDeps, job: Job): Promise<void> {
   const notice = taskOf(job, 'notify');
   if ((await deps.relay.alive([notice])).size === 0) await deps.relay.addRows([notice]);
 }
+
+/** What a job left that was stopped while another held the credential is taken back once nobody does. */
+async function beginWaitingCleanup(deps: CoreDeps, job: Job): Promise<void> {
+  if (job.cleanup !== 'waiting' || (await deps.store.claimant(job)) !== null) return;
+  const by = { kind: 'attempt', fence: null, statusVersion: job.statusVersion } as const;
+  const patch = { cleanup_since: deps.clock.now() };
+  await deps.transitions
+    .apply(job, 'cleanup_due', by, () => ({ patch }))
+    .catch((error: unknown) => {
+      // Somebody was quicker; there is a next round.
+      if (!isVelvetError(error) || !overtaken.includes(error.code)) throw error;
+    });
+}
+const overtaken: readonly ErrorCode[] = ['claimed', 'stale_version', 'stale_fence'];
 
 async function rescued(deps: CoreDeps, job: Job): Promise<boolean> {
   if (kindOf(job) !== 'automatic' || job.resume === null) return false;

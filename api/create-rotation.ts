@@ -4,13 +4,11 @@ import type { z } from '@hono/zod-openapi';
 import { isoTime } from '../shared/lib/clock.ts';
 import { VelvetError } from '../shared/lib/errors.ts';
 import { manualProcedure } from '../shared/manifest/by-hand.ts';
-import { activeCredential, activeRows } from '../shared/manifest/load.ts';
-import type { ActiveCredential } from '../shared/manifest/schema.ts';
+import { pinned, type Pinned } from '../shared/manifest/pin.ts';
 import { bootstrapNames } from '../shared/manifest/vendors.ts';
 import type { OpenRequest } from '../shared/redis/job-writes.ts';
 import { idempotencyHash } from '../shared/redis/keys.ts';
 import type { Job } from '../shared/rotation/job.ts';
-import { newRow, tally } from '../shared/rotation/rows.ts';
 import { actorOf, type Caller } from './auth.ts';
 import { demandFlag, demandJob } from './rotation-lookup.ts';
 import type { ApiDeps } from './router.ts';
@@ -24,7 +22,7 @@ interface Asked {
   readonly name: string;
   readonly body: CreateBody;
   readonly caller: Caller;
-  readonly credential: ActiveCredential;
+  readonly pins: Pinned;
   readonly idem: OpenRequest['idem'];
 }
 
@@ -43,9 +41,8 @@ export async function createRotation(
   const known = await deps.store.byKey(ref, idem);
   if (known !== null) return demandJob(deps, name, known);
 
-  const credential = activeCredential(deps.manifest, name);
-  if (credential === null || activeRows(deps.manifest, name, deps.env).length === 0)
-    throw new VelvetError('credential_inactive', `${name} is inactive`, byHand());
+  const pins = pinned(deps.manifest, name, deps.env, deps.clock.now());
+  if (pins === null) throw new VelvetError('credential_inactive', `${name} is inactive`, byHand());
   await demandFlag(deps, name);
   const health = await healthOf(deps);
   if (health.status !== 'ok') {
@@ -58,7 +55,7 @@ export async function createRotation(
   if (why !== undefined)
     throw new VelvetError('credential_unavailable', `${name} is unavailable`, { detail: why });
 
-  const opened = await deps.store.open(firstRecord(deps, { name, body, caller, credential, idem }));
+  const opened = await deps.store.open(firstRecord(deps, { name, body, caller, pins, idem }));
   // Of requests that came at the same moment one created it.
   deps.log.info(opened.existed ? 'rotation asked for again' : 'rotation created', {
     job_id: opened.jobId,
@@ -69,14 +66,10 @@ export async function createRotation(
 }
 
 /** The first record of a job: what is pinned from the manifest, who asked, and the first event. */
-function firstRecord(deps: ApiDeps, { name, body, caller, credential, idem }: Asked): OpenRequest {
+function firstRecord(deps: ApiDeps, { name, body, caller, pins, idem }: Asked): OpenRequest {
   const now = deps.clock.now();
   const jobId = randomUUID();
   const actor = actorOf(caller);
-  const rows = activeRows(deps.manifest, name, deps.env);
-  const jobRows = rows.map((row) => newRow(row, now));
-  const registered = registeredRows(deps.manifest, name, deps.env);
-  const inactive = registered.filter((row) => !row.active).map((row) => row.consumer_id);
   return {
     ref: { credential: name, env: deps.env, jobId },
     fields: {
@@ -91,13 +84,10 @@ function firstRecord(deps: ApiDeps, { name, body, caller, credential, idem }: As
       moved_by_slack: actor.slackUserId,
       force_revoke: body.force_revoke,
       ticket_id: body.ticket_id ?? null,
-      issuer: credential.issuer,
-      authority: credential.issuer_auth_token_name,
-      two_person: credential.two_person,
-      inactive,
+      ...pins.fields,
     },
-    rows: jobRows,
-    tally: tally(jobRows, 'distribute'),
+    rows: pins.rows,
+    tally: pins.tally,
     event: {
       at: isoTime(now),
       env: deps.env,
@@ -109,8 +99,8 @@ function firstRecord(deps: ApiDeps, { name, body, caller, credential, idem }: As
       event: 'created',
       detail: {
         flow_type: body.flow_type,
-        consumers: rows.map((row) => row.consumer_id),
-        inactive,
+        consumers: pins.rows.map((row) => row.consumer_id),
+        inactive: pins.fields.inactive,
         ticket_id: body.ticket_id ?? null,
         reason: body.reason ?? null,
       },

@@ -16,9 +16,9 @@ import { openQueues } from '../shared/queue/queues.ts';
 import { createAnswers } from '../shared/redis/answers.ts';
 import { createClaims } from '../shared/redis/claim.ts';
 import { createJobStore } from '../shared/redis/job-store.ts';
-import { createGround } from '../shared/redis/ground.ts';
+import { createGround, serverOf } from '../shared/redis/ground.ts';
 import { createSystemStore, type WorkerFamily } from '../shared/redis/system-store.ts';
-import type { QueueName } from '../shared/rotation/effects.ts';
+import type { JobRef, QueueName } from '../shared/rotation/effects.ts';
 import type { Times } from '../shared/times.ts';
 import { createTransitions } from '../shared/transition.ts';
 import { answerQuestions } from './answer.ts';
@@ -28,7 +28,8 @@ import { repeat, type Duty } from './duties.ts';
 import { notify } from './notify/notifier.ts';
 import { createSlack } from './notify/slack.ts';
 import { sureGround, type GroundDeps } from './on-sure-ground.ts';
-import { startWorker, type Handlers } from './run.ts';
+import { startWorker, type Handlers, type TaskContext } from './run.ts';
+import { lookForLostJobs } from './stages/bring-back.ts';
 import { unavailable } from './stages/availability.ts';
 import { cleanup } from './stages/cleanup.ts';
 import type { CoreDeps, StageDeps, ValueDeps } from './stages/deps.ts';
@@ -57,6 +58,8 @@ export interface Surroundings {
   readonly times: Times;
   readonly log: Log;
 }
+
+type CredentialRef = Pick<JobRef, 'credential' | 'env'>;
 
 export interface RunningFamily {
   readonly ready: Promise<unknown>;
@@ -163,6 +166,8 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
       allowLoopback: env.allowLoopback,
       velvetApp: env.velvetApp,
     });
+    const looking = (ref: CredentialRef, context: Pick<TaskContext, 'signal' | 'log'>) =>
+      reconcile({ ...deps, manifest }, ref, context);
     const audit = createAudit({
       ...around,
       ...core,
@@ -184,6 +189,13 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
         },
       },
       ...audit.duties,
+      {
+        everyMs: core.times.sweepMs,
+        does: lookForLostJobs(
+          { ...deps, manifest, log: around.log },
+          { env: env.appEnv, server: () => serverOf(around.redis), reconcile: looking },
+        ),
+      },
     ];
     const answering = answerQuestions({
       ...around,
@@ -199,7 +211,7 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
       handlers,
       duties,
       beside: [answering, audit],
-      reconcile: (ref, context) => reconcile(deps, ref, context),
+      reconcile: looking,
     };
   },
 

@@ -88,12 +88,12 @@ export function createJobStore(redis: Redis, idempotencyKeepMs: number): JobStor
   return {
     load,
 
-    async open({ ref, fields, rows, tally, event, idem, now }) {
+    async open({ ref, fields, rows, tally, event, idem, now, broughtBack }) {
       const keys = keysOf(ref);
       // First the directory: a credential without jobs in it is harmless, a job that the sweeper cannot find is not.
       await guarded(redis.sadd(systemKeys.credentials, `${ref.credential} ${ref.env}`));
       // The first server that the credential ever had has lost nothing.
-      await guarded(redis.setnx(keys.server, await serverOf(redis)));
+      if (broughtBack !== true) await guarded(redis.setnx(keys.server, await serverOf(redis)));
       const arg = {
         job_id: ref.jobId,
         now,

@@ -2,11 +2,13 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Redis } from 'ioredis';
 import type { StageBody } from '../../api/stage-bodies.ts';
-import { homeFromLoss, losing, type Loss } from '../schedule/loss.ts';
+import { afterTheLoss, homeFromLoss, losing, type Loss } from '../schedule/loss.ts';
 import { standing, toRest } from '../schedule/run.ts';
 import { violations } from '../schedule/violations.ts';
 import { walk } from '../schedule/walk.ts';
-import { scheduleWorld, type Moment } from '../schedule/world.ts';
+import { scheduleWorld, type Moment, type ScheduleWorld } from '../schedule/world.ts';
+import { slots } from '../../workers/vault/contract.ts';
+import { CREDENTIAL, KEY } from '../schedule/outside.ts';
 import { scheduleRedis } from './schedule-redis.ts';
 
 let server: Awaited<ReturnType<typeof scheduleRedis>>;
@@ -39,11 +41,14 @@ const ways: readonly Way[] = [
 /** How much is lost: one effect, a few, about as much as two seconds hold, and what a replica that was cut off may lack. */
 const lengths = [1, 3, 8, 20, 60, 150, 230];
 
-async function run(
-  moment: Moment,
-  way: Way,
-  loss: Loss,
-): Promise<{ found: readonly string[]; effects: number; wentOn?: boolean }> {
+interface Ran {
+  readonly found: readonly string[];
+  readonly effects: number;
+  readonly wentOn?: boolean;
+  readonly broughtBack?: boolean;
+}
+
+async function run(moment: Moment, way: Way, loss: Loss): Promise<Ran> {
   await using world = await moment.resume();
   const director = losing(loss);
   try {
@@ -74,6 +79,70 @@ async function run(
 }
 
 const cases = ways.flatMap((way) => [true, false].map((survivors) => ({ way, survivors, name: way.name })));
+
+/** No job is left of which anything could be said: then nothing may be left of it outside. */
+async function ofNoJob(world: ScheduleWorld): Promise<readonly string[]> {
+  const { heroku, bootstrap, apps } = world.outside;
+  const current = (await world.vault.read(slots.current(CREDENTIAL)))?.reveal() ?? '';
+  const slotsLeft = (await world.vault.list(CREDENTIAL)).filter(
+    (slot) => slot !== slots.current(CREDENTIAL) && slot !== slots.handle(CREDENTIAL),
+  );
+  const known = [bootstrap.token, current];
+  const unknown = world.outside.account
+    .authorizations()
+    .filter(({ id, token }) => heroku.live().some((one) => one.id === id) && !known.includes(token));
+  const off = apps.filter((app) => app.env()[KEY] !== current || app.config[KEY] !== current);
+  return [
+    ...(heroku.isLive(current) ? [] : ['3 vault: the current value is dead']),
+    ...slotsLeft.map((slot) => `3 vault: left over: ${slot}`),
+    ...unknown.map(({ id }) => `2 handles: ${id} is live and unknown`),
+    ...off.map((app) => `4 consumers: ${app.name} is not on the current value`),
+  ];
+}
+
+async function runToNothing(moment: Moment, loss: Loss): Promise<Ran> {
+  await using world = await moment.resume();
+  const director = losing(loss);
+  try {
+    // Where the job is gone nobody can be asked how it stands.
+    await walk(world, 'done', director).catch(() => undefined);
+    await toRest(world).catch(() => undefined);
+    // A process that lived through it may have kept a value after the look: the next look finds it.
+    if ((await world.store.load(world.ref)) === null) await afterTheLoss(world, loss.survivors);
+    const broughtBack = (await world.store.load(world.ref)) !== null;
+    if (!broughtBack) return { found: await ofNoJob(world), effects: director.effects };
+    await toRest(world);
+    await homeFromLoss(world);
+    const found = [...(await violations(world))];
+    const { status, cleanup } = await world.job();
+    if (status !== 'done' && cleanup !== 'done') found.push(`it ended ${status} ${cleanup}`);
+    if (found.length > 0) found.push(await standing(world));
+    return { found, effects: director.effects, broughtBack };
+  } catch (error) {
+    return { found: [error instanceof Error ? error.message : 'unknown'], effects: director.effects };
+  }
+}
+
+test.each([true, false])(
+  'a job of which Redis lost everything, its creation too, is brought back and taken back (survivors: %s)',
+  async (survivors) => {
+    const first = await scheduleWorld(redis);
+    await using moment = await first.save();
+    const { effects } = await runToNothing(moment, { at: Infinity, lost: 0, survivors });
+    const bad: string[] = [];
+    let [schedules, back] = [0, 0];
+    for (let at = 1; at < effects; at += 2) {
+      schedules += 1;
+      const { found, broughtBack } = await runToNothing(moment, { at, lost: 'everything', survivors });
+      if (broughtBack === true) back += 1;
+      if (found.length > 0) bad.push(`at ${at}: ${found.join('; ')}`);
+    }
+    console.log(`everything lost: ${schedules} schedules over ${effects} effects, ${back} brought back`);
+    expect(bad.slice(0, 3)).toEqual([]);
+    expect(back).toBeGreaterThan(schedules / 2);
+  },
+  600_000,
+);
 
 test.each(cases)(
   '$name whose record lost its end is held against the world before anything is written (survivors: $survivors)',

@@ -6,8 +6,8 @@ import type { ScheduleWorld } from './world.ts';
 export interface Loss {
   /** After how many effects of the walk it happens. */
   readonly at: number;
-  /** How many of them the record loses. */
-  readonly lost: number;
+  /** How many of them the record loses; all that Redis ever had, the job itself with it. */
+  readonly lost: number | 'everything';
   /** Whether the processes live through it, with what they had in hand. */
   readonly survivors: boolean;
 }
@@ -33,7 +33,8 @@ export function losing({ at, lost, survivors }: Loss): LossDirector {
     },
     async turn(_, world) {
       if (struck) return false;
-      if (effects === at - lost) back = await saveRedis(world.redis);
+      if (lost === 'everything') back = async () => void (await world.redis.flushdb());
+      else if (effects === at - lost) back = await saveRedis(world.redis);
       if (effects === at && back !== null) {
         struck = true;
         await back();

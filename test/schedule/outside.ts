@@ -1,6 +1,6 @@
 // What lies around Velvet in a schedule: a Heroku account, the apps that run on the credential, and the manifest's rows for them.
-import { activeRows, parseManifest } from '../../shared/manifest/load.ts';
-import type { PinnedRow } from '../../shared/rotation/rows.ts';
+import { parseManifest } from '../../shared/manifest/load.ts';
+import type { Manifest } from '../../shared/manifest/schema.ts';
 import type { AppKind, HerokuApp } from '../sim/heroku-apps.ts';
 import type { HerokuAccount } from '../sim/heroku-accounts.ts';
 import { startConsumer } from '../sim/consumer.ts';
@@ -29,7 +29,7 @@ export interface Outside {
   readonly heroku: HerokuSim;
   readonly account: HerokuAccount;
   readonly apps: readonly HerokuApp[];
-  readonly rows: readonly PinnedRow[];
+  readonly manifest: Manifest;
   /** The authority that a process starts with; a person may put another one in place. */
   bootstrap: { readonly id: string; readonly token: string };
   readonly first: { readonly id: string; readonly token: string };
@@ -78,23 +78,21 @@ export async function startOutside(time: Time, specs: readonly AppSpec[]): Promi
     heroku,
     account,
     apps,
-    rows: rowsOf(specs, endpoints),
+    manifest: manifestFor(specs, endpoints),
     bootstrap,
     first,
     values,
   };
 }
 
-const known = new Map<string, readonly PinnedRow[]>();
+const known = new Map<string, Manifest>();
 
 /** Through the manifest's own loader, once for each set of apps. */
-function rowsOf(specs: readonly AppSpec[], endpoints: readonly string[]): readonly PinnedRow[] {
+function manifestFor(specs: readonly AppSpec[], endpoints: readonly string[]): Manifest {
   const text = manifestOf(specs, endpoints);
-  const rows =
-    known.get(text) ??
-    activeRows(parseManifest(text, 'manifest.yml', { allowLoopback: true }), CREDENTIAL, ENV);
-  known.set(text, rows);
-  return rows;
+  const manifest = known.get(text) ?? parseManifest(text, 'manifest.yml', { allowLoopback: true });
+  known.set(text, manifest);
+  return manifest;
 }
 
 function manifestOf(specs: readonly AppSpec[], endpoints: readonly string[]): string {

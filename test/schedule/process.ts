@@ -77,7 +77,11 @@ export function createProcess(name: string, doors: Doors): VelvetProcess {
     },
     async reconcile() {
       const signal = new AbortController().signal;
-      await reconcile(deps, { credential: CREDENTIAL, env: ENV }, { signal, log });
+      await reconcile(
+        { ...deps, manifest: doors.outside.manifest },
+        { credential: CREDENTIAL, env: ENV },
+        { signal, log },
+      );
     },
     async attempt(entry, lock) {
       const { task } = entry;

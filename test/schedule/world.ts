@@ -4,10 +4,10 @@ import { act } from '../../api/actions.ts';
 import type { ApiDeps } from '../../api/router.ts';
 import type { StageBody } from '../../api/stage-bodies.ts';
 import { isoTime } from '../../shared/lib/clock.ts';
+import { pinned } from '../../shared/manifest/pin.ts';
 import { createJobStore, type JobStore } from '../../shared/redis/job-store.ts';
 import type { JobRef } from '../../shared/rotation/effects.ts';
 import type { Job } from '../../shared/rotation/job.ts';
-import { newRow, tally } from '../../shared/rotation/rows.ts';
 import { times as productTimes, type Times } from '../../shared/times.ts';
 import type { Vault } from '../../workers/vault/contract.ts';
 import { redisAnswers, redisThrough } from './doors.ts';
@@ -249,7 +249,8 @@ interface Opened {
 
 async function openJob(store: JobStore, ref: JobRef, { outside, time, forceRevoke }: Opened): Promise<void> {
   const now = time.now();
-  const rows = outside.rows.map((row) => newRow(row, now));
+  const pins = pinned(outside.manifest, ref.credential, ref.env, now);
+  if (pins === null) throw new Error('the manifest has no such credential');
   await store.open({
     ref,
     fields: {
@@ -262,13 +263,10 @@ async function openJob(store: JobStore, ref: JobRef, { outside, time, forceRevok
       created_by: 'ada',
       moved_by: 'ada',
       force_revoke: forceRevoke,
-      issuer: 'heroku-oauth',
-      authority: 'HK_VELVET_BOOTSTRAP',
-      two_person: false,
-      inactive: [],
+      ...pins.fields,
     },
-    rows,
-    tally: tally(rows, 'distribute'),
+    rows: pins.rows,
+    tally: pins.tally,
     event: {
       at: isoTime(now),
       env: ref.env,

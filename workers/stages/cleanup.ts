@@ -20,7 +20,7 @@ import {
 } from './deps.ts';
 import { cannotGoBack, oldTokenLive, staleOnDead, staleOnNew } from './findings.ts';
 import { lookAt, type Look } from './look.ts';
-import { emptySlot, emptySlots, pendingToEmpty, promote, whereItIsNow } from './promote.ts';
+import { emptySlot, emptySlots, isPromoted, pendingToEmpty, promote, whereItIsNow } from './promote.ts';
 import { note, restoreRows } from './restore.ts';
 import { demandRevoked } from './revoke.ts';
 
@@ -34,7 +34,8 @@ export function cleanup(deps: StageDeps): Handler {
       const quietMs = untilQuiet(deps, rows);
       if (quietMs > 0) return { laterMs: quietMs };
       if (job.step === 'check') return afterRevocationByHand(deps, at, rows);
-      if (job.promoting || job.promoted) return stayOnNew(deps, at, rows);
+      // The record may have lost a promotion that was still on its way when somebody looked; by now it is there or never comes.
+      if (job.promoting || job.promoted || (await isPromoted(deps, job))) return stayOnNew(deps, at, rows);
       if (job.restoring) return restoring(deps, at, rows);
       if (job.currentState === 'alive' && job.abortedFrom === 'validated' && !job.wentBack)
         return keepBoth(deps, at, [oldTokenLive(job)]);

@@ -23,6 +23,13 @@ export async function promote(deps: StageDeps, { task, job, context }: Step): Pr
   );
 }
 
+/** Whether the vault's current value is the job's new one, whatever its record says. */
+export async function isPromoted(deps: StageDeps, job: Job): Promise<boolean> {
+  if (job.newFingerprint === null) return false;
+  const current = await deps.vault.read(slots.current(job.credential));
+  return current?.fingerprint(deps.fingerprintKey) === job.newFingerprint;
+}
+
 /**
  * The pending slots that this job may empty: all but those that another open job of the credential names as its own, and that
  * consumers may run on.

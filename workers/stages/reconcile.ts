@@ -9,6 +9,7 @@ import type { Speaker } from '../../shared/transition.ts';
 import type { TaskContext } from '../run.ts';
 import { slots } from '../vault/contract.ts';
 import type { Handle } from '../vendors/contract.ts';
+import { bringBack, type BringBackDeps } from './bring-back.ts';
 import { errorPatch, issuerOf, namingAuthority, readCall, targetOf, type StageDeps } from './deps.ts';
 import {
   adoptionOf,
@@ -20,6 +21,7 @@ import {
   strangersOf,
   type Stranger,
 } from './lost-mints.ts';
+import { isPromoted } from './promote.ts';
 
 type Context = Pick<TaskContext, 'signal' | 'log'>;
 
@@ -42,10 +44,11 @@ export const FORGOTTEN_MAX = 1_000;
 
 /** One credential. Throws what keeps it from looking (the vendor away, the authority refused): until it could look, nothing is written. */
 export async function reconcile(
-  deps: StageDeps,
+  deps: BringBackDeps,
   ref: Pick<JobRef, 'credential' | 'env'>,
   context: Context,
 ): Promise<void> {
+  await bringBack(deps, ref, context);
   const jobs = (await deps.store.openJobs(ref.credential, ref.env)).filter(
     (job) => job.flowType === 'operational',
   );
@@ -102,7 +105,7 @@ async function holdAgainstTheWorld(deps: StageDeps, seen: Seen): Promise<void> {
     if (held !== null || job.status === 'init')
       return stopped(deps, job, held, { context, why: 'a mint that its record does not know' });
   }
-  const promoted = job.newAuthId !== null && (await isPromoted(deps, job));
+  const promoted = await isPromoted(deps, job);
   const expectsNew = job.newAuthId !== null && !forward.includes(job.status) && !promoted;
   if (expectsNew && (await isDead(deps, job, context)))
     return stopped(deps, job, null, {
@@ -151,11 +154,6 @@ async function mintBegun(deps: StageDeps, job: Job): Promise<boolean> {
 
 function speakerOf(job: Job): Speaker & { readonly kind: 'attempt' } {
   return { kind: 'attempt', fence: null, statusVersion: job.statusVersion };
-}
-
-async function isPromoted(deps: StageDeps, job: Job): Promise<boolean> {
-  const current = await deps.vault.read(slots.current(job.credential));
-  return current?.fingerprint(deps.fingerprintKey) === job.newFingerprint;
 }
 
 async function isDead(deps: StageDeps, job: Job, context: Context): Promise<boolean> {

@@ -36,4 +36,5 @@ export const slots = {
   /** The head of the credential's audit trail; no value, and it outlives the credential. */
   auditAnchor: (credential: string) => `AUDIT_ANCHOR__${credential}`,
   pendingPrefix: (credential: string) => `${credential}__PENDING_`,
+  previousPrefix: (credential: string) => `${credential}__PREVIOUS_`,
 } as const;

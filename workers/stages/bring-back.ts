@@ -1,0 +1,121 @@
+// Jobs of which Redis lost everything while their values lie in the vault. Law: what has no record is given one under its own id, so that what it did is taken back like anything else.
+import { isoTime } from '../../shared/lib/clock.ts';
+import { logfields } from '../../shared/lib/log.ts';
+import { pinned, type Pinned } from '../../shared/manifest/pin.ts';
+import type { Manifest } from '../../shared/manifest/schema.ts';
+import { systemOperator } from '../../shared/redis/events.ts';
+import type { OpenRequest } from '../../shared/redis/job-writes.ts';
+import type { JobRef } from '../../shared/rotation/effects.ts';
+import type { TaskContext } from '../run.ts';
+import { slots } from '../vault/contract.ts';
+import type { StageDeps } from './deps.ts';
+
+type CredentialRef = Pick<JobRef, 'credential' | 'env'>;
+
+export type BringBackDeps = StageDeps & { readonly manifest: Manifest };
+
+/**
+ * Gives each job that the vault names and Redis does not know its first record, in `init`; whoever reconciles next sees a mint
+ * there that the record does not know. Safe to repeat, and beside others that do the same. Answers the ids.
+ */
+export async function bringBack(
+  deps: BringBackDeps,
+  ref: CredentialRef,
+  { log }: Pick<TaskContext, 'log'>,
+): Promise<readonly string[]> {
+  const unknown = await unknownJobs(deps, ref);
+  if (unknown.length === 0) return [];
+  const pins = pinned(deps.manifest, ref.credential, ref.env, deps.clock.now());
+  for (const jobId of unknown) {
+    const slot = deps.vault.ref(slots.previous(ref.credential, jobId));
+    if (pins === null) {
+      const todo = `The vault holds ${slot} of a job that Redis does not know, and the manifest has nothing active of ${ref.credential} to take it back with. Look at the vendor for tokens labelled velvet:${jobId}:…, revoke them by hand once no consumer runs on them, then remove the slot; or put the credential back into the manifest.`;
+      log.error('a job that Redis lost cannot be brought back', { job_id: jobId, todo });
+      continue;
+    }
+    log.error('data lost: a job that Redis does not know is brought back', { job_id: jobId, slot });
+    await deps.store.open(firstRecord({ ...ref, jobId }, pins, slot, deps.clock.now()));
+  }
+  return pins === null ? [] : unknown;
+}
+
+/**
+ * Looks once under each Redis server at every credential of the manifest: one of which Redis knows nothing any more stands on no
+ * list that anybody walks. What was brought back is reconciled, as often as it takes.
+ */
+export function lookForLostJobs(
+  deps: BringBackDeps & Pick<TaskContext, 'log'>,
+  { env, server, reconcile }: LookOptions,
+): (signal: AbortSignal) => Promise<void> {
+  const looked = new Map<string, string>();
+  const owed = new Set<string>();
+  return async (signal) => {
+    const now = await server();
+    for (const { token_name: credential } of deps.manifest.credentials) {
+      if (looked.get(credential) === now || signal.aborted) continue;
+      const ref = { credential, env };
+      try {
+        if ((await bringBack(deps, ref, deps)).length > 0) owed.add(credential);
+        if (owed.has(credential)) await reconcile(ref, { signal, log: deps.log });
+        owed.delete(credential);
+        looked.set(credential, now);
+      } catch (error) {
+        deps.log.warn('not looked for lost jobs yet', { credential, ...logfields(error) });
+      }
+    }
+  };
+}
+
+interface LookOptions {
+  readonly env: string;
+  /** Which Redis server answers now. */
+  readonly server: () => Promise<string>;
+  readonly reconcile: (ref: CredentialRef, context: Pick<TaskContext, 'signal' | 'log'>) => Promise<void>;
+}
+
+/** A job has its record long before its slot, and no record is ever removed: a slot that was seen without one has lost it. */
+async function unknownJobs(deps: StageDeps, ref: CredentialRef): Promise<readonly string[]> {
+  const prefix = slots.previousPrefix(ref.credential);
+  const ids = (await deps.vault.list(prefix)).map((slot) => slot.slice(prefix.length));
+  const jobs = await Promise.all(ids.map((jobId) => deps.store.load({ ...ref, jobId })));
+  return ids.filter((_, index) => jobs[index] === null);
+}
+
+function firstRecord(ref: JobRef, pins: Pinned, slot: string, now: number): OpenRequest {
+  return {
+    ref,
+    fields: {
+      flow_type: 'operational',
+      status: 'init',
+      status_since: now,
+      status_version: 1,
+      created_at: now,
+      updated_at: now,
+      created_by: systemOperator,
+      moved_by: systemOperator,
+      ...pins.fields,
+    },
+    rows: pins.rows,
+    tally: pins.tally,
+    event: {
+      at: isoTime(now),
+      env: ref.env,
+      job_id: ref.jobId,
+      credential: ref.credential,
+      operator_id: systemOperator,
+      from_state: null,
+      to_state: 'init',
+      event: 'created',
+      detail: {
+        reason: 'data_lost: the vault holds a value of this job, and Redis has no record of it',
+        slot,
+        consumers: pins.rows.map((row) => row.consumer_id),
+        inactive: pins.fields.inactive,
+      },
+    },
+    // The request that created it is not known any more; the id alone names it, whoever brings it back.
+    idem: { hash: `lost.${ref.jobId}`.slice(0, 120), bodyHash: 'lost' },
+    now,
+    broughtBack: true,
+  };
+}

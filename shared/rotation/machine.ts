@@ -111,6 +111,7 @@ const table = [
   { from: ['init', ...claiming, 'aborted'], on: 'reconcile_delayed', by: 'worker', when: ['flowIsNotTesting'], to: 'same' },
   { from: 'init',             on: 'mint_found',       by: 'worker',   when: ['flowIsOperational'], to: 'minted', patch: { awaiting: null, awaiting_reason: null }, effects: ['enqueue_distribute'], claim: 'take' },
   { from: beforeMinted,       on: 'mint_found',       by: 'worker',   when: ['flowIsOperational'], to: 'minted', patch: { awaiting: null, awaiting_reason: null }, effects: ['enqueue_distribute'] },
+  { from: 'init',             on: 'verify_forgotten', by: 'worker',   when: ['flowIsOperational'], to: 'verifying', effects: ['enqueue_verify'], claim: 'take', fence: 'raise' },
   { from: 'init',             on: 'loss_found',       by: 'worker',   when: ['flowIsNotTesting'], to: 'aborted', patch: { cleanup: 'pending', phase: null, step: null, awaiting: null }, effects: ['enqueue_cleanup', 'notify'], claim: 'take', fence: 'raise' },
   { from: 'init',             on: 'loss_put_off',     by: 'worker',   when: ['flowIsNotTesting'], to: 'aborted', patch: { cleanup: 'waiting', phase: null, step: null, awaiting: null }, effects: ['notify'] },
   { from: ['verifying', ...afterVerifying], on: 'loss_found', by: 'worker', when: ['flowIsNotTesting'], to: 'aborted', patch: { cleanup: 'pending', phase: null, step: null, awaiting: null }, effects: ['enqueue_cleanup', 'notify'], fence: 'raise' },

@@ -68,7 +68,7 @@ function rowsOf(flow: FlowType): readonly Row[] {
   return [...seen].flatMap((status) => ofFlow.filter((row) => row.from === status));
 }
 
-const notDrawn = ['abort', 'preempted', 'loss_found', 'loss_put_off', 'mint_found'];
+const notDrawn = ['abort', 'preempted', 'loss_found', 'loss_put_off', 'mint_found', 'verify_forgotten'];
 
 function diagram(flow: FlowType): readonly string[] {
   const rows = rowsOf(flow);

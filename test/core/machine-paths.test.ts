@@ -133,6 +133,7 @@ describe('paths', () => {
       'resolve_residual',
       'restore',
       'verify',
+      'verify_forgotten',
     ]);
     const idle = steps.filter(
       ({ decision, visit }) => decision.raiseFence && !visit.at.claimed && decision.claim !== 'take',
@@ -142,7 +143,7 @@ describe('paths', () => {
       ({ row, decision }) =>
         row.by === 'worker' &&
         decision.raiseFence &&
-        !['preempted', 'loss_found', 'cleanup_due'].includes(row.on),
+        !['preempted', 'loss_found', 'verify_forgotten', 'cleanup_due'].includes(row.on),
     );
     expect(workers.map(({ row }) => named(row))).toEqual([]);
   });

@@ -33,7 +33,13 @@ function inCaseOf(row: Row, without?: GuardName): { job: Job; facts: Facts } {
 }
 
 /** What comes over a job from outside its own way: an emergency, and a Redis that lost its record. */
-const fromOutside: readonly string[] = ['preempted', 'loss_found', 'loss_put_off', 'mint_found'];
+const fromOutside: readonly string[] = [
+  'preempted',
+  'loss_found',
+  'loss_put_off',
+  'mint_found',
+  'verify_forgotten',
+];
 
 describe('statuses', () => {
   test.each(statusNames.filter((status) => !ends.includes(status)))('%s has an exit', (status) => {

@@ -115,7 +115,8 @@ describe('the specification, circumstance by circumstance', () => {
     // It is silent on lost Redis data.
     const unknown = transitions.filter(
       (row) =>
-        !known.has(row.on) && !['loss_found', 'loss_put_off', 'mint_found', 'cleanup_due'].includes(row.on),
+        !known.has(row.on) &&
+        !['loss_found', 'loss_put_off', 'mint_found', 'verify_forgotten', 'cleanup_due'].includes(row.on),
     );
     const more = unknown.filter(
       (row) => row.by === 'operator' || row.to !== 'same' || row.patch !== undefined,

@@ -101,7 +101,7 @@ async function vaultIsRight(
 }
 
 /** A job that was held against the world leaves out the versions that Redis may have forgotten. */
-const leaping = ['reconciled', 'loss_found', 'loss_put_off', 'mint_found'];
+const leaping = ['reconciled', 'loss_found', 'loss_put_off', 'mint_found', 'verify_forgotten'];
 
 function trailIsWhole(
   { jobId }: Rotation,

@@ -33,7 +33,7 @@ interface Way {
 
 const ways: readonly Way[] = [
   { name: 'a rotation', from: 'verified', endsDone: true, every: 7 },
-  { name: 'a rotation from its first step', from: 'init', every: 9 },
+  { name: 'a rotation from its first step', from: 'init', endsDone: true, every: 9 },
   { name: 'a restore', from: 'validated', first: { action: 'abort', restore: true }, every: 3 },
   { name: 'an abort', from: 'validated', first: { action: 'abort' }, every: 2 },
 ];

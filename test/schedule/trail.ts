@@ -39,7 +39,7 @@ function chain(events: readonly AuditEvent[], job: Job): readonly string[] {
 }
 
 /** A job that was held against the world after a loss leaves out the versions that it may have had before. */
-const leaping = ['reconciled', 'loss_found', 'loss_put_off', 'mint_found'];
+const leaping = ['reconciled', 'loss_found', 'loss_put_off', 'mint_found', 'verify_forgotten'];
 const byPerson = ['row_confirmed', 'row_skipped'];
 
 /** One version for each change of the job and each action of an operator; a row that closes its phase counts with what it closes. */

@@ -1,6 +1,7 @@
 // After Redis may have lost its last writes: holds each open job against vendor, vault and consumers before anything is written. Law: what the record does not explain is taken back or named, never guessed.
 import { isVelvetError, type VelvetError } from '../../shared/lib/errors.ts';
 import { fenceCounter, type Fence } from '../../shared/lib/lease.ts';
+import { systemOperator } from '../../shared/redis/events.ts';
 import type { JobRef } from '../../shared/rotation/effects.ts';
 import { kindOf, type Job, type JobPatch } from '../../shared/rotation/job.ts';
 import { quietAfter, type Row } from '../../shared/rotation/rows.ts';
@@ -101,6 +102,8 @@ async function holdAgainstTheWorld(deps: StageDeps, seen: Seen): Promise<void> {
     const held = await heldByConsumers(deps, job, strangers, context);
     const adoption = held === null ? null : await adoptionOf(deps, job, { strangers, held }, context);
     if (held !== null && adoption !== null) return goneOnWith(deps, seen, held, adoption);
+    if (held === null && job.status === 'init' && (await mayVerify(deps, job)))
+      return verifiedAnew(deps, seen);
     // What nobody holds is taken back by the next mint, or by an abort's cleanup; an abort from init has none.
     if (held !== null || job.status === 'init')
       return stopped(deps, job, held, { context, why: 'a mint that its record does not know' });
@@ -169,6 +172,22 @@ async function isDead(deps: StageDeps, job: Job, context: Context): Promise<bool
     ),
   );
   return found === 'gone';
+}
+
+/** A mint was begun, so a person had let it be verified. Not of a job that nobody here created, nor past another's claim. */
+async function mayVerify(deps: StageDeps, job: Job): Promise<boolean> {
+  const ours = job.flowType === 'operational' && job.createdBy !== systemOperator;
+  return ours && !(await heldByAnother(deps, job));
+}
+
+/** Verifies again, which changes nothing anywhere, and waits at the gate before the mint; from there everything is taken back that nobody holds. */
+async function verifiedAnew(deps: StageDeps, { job, fence, context }: Seen): Promise<void> {
+  context.log.warn('a lost verify is begun again', { job_id: job.jobId });
+  await deps.transitions.apply(job, 'verify_forgotten', { ...speakerOf(job), fence }, () => ({
+    patch: { ...untilForgottenIsOver(deps, job), minted_by: 'velvet' },
+    forgotten: FORGOTTEN_MAX,
+    detail: { mint_begun: true },
+  }));
 }
 
 /**

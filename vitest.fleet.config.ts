@@ -3,8 +3,6 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/fleet/**/*.test.ts'],
-    // Not yet: after a loss of Redis data under running processes a stage must reconcile with the vendor first. FLEET_LOSS=1 runs them.
-    exclude: process.env['FLEET_LOSS'] === '1' ? [] : ['test/fleet/redis-loss-live.test.ts'],
     globalSetup: ['test/fleet/summary.ts'],
     pool: 'forks',
     // Each scenario has a Redis and processes of its own, and they wait most of the time; six at once leave two cores idle enough.

@@ -16,9 +16,9 @@ import { openQueues } from '../shared/queue/queues.ts';
 import { createAnswers } from '../shared/redis/answers.ts';
 import { createClaims } from '../shared/redis/claim.ts';
 import { createJobStore } from '../shared/redis/job-store.ts';
-import { createGround, serverOf } from '../shared/redis/ground.ts';
+import { createGround, type Ground } from '../shared/redis/ground.ts';
 import { createSystemStore, type WorkerFamily } from '../shared/redis/system-store.ts';
-import type { JobRef, QueueName } from '../shared/rotation/effects.ts';
+import type { QueueName } from '../shared/rotation/effects.ts';
 import type { Times } from '../shared/times.ts';
 import { createTransitions } from '../shared/transition.ts';
 import { answerQuestions } from './answer.ts';
@@ -28,7 +28,7 @@ import { repeat, type Duty } from './duties.ts';
 import { notify } from './notify/notifier.ts';
 import { createSlack } from './notify/slack.ts';
 import { sureGround, type GroundDeps } from './on-sure-ground.ts';
-import { startWorker, type Handlers, type TaskContext } from './run.ts';
+import { startWorker, type Handlers } from './run.ts';
 import { lookForLostJobs } from './stages/bring-back.ts';
 import { unavailable } from './stages/availability.ts';
 import { cleanup } from './stages/cleanup.ts';
@@ -58,8 +58,6 @@ export interface Surroundings {
   readonly times: Times;
   readonly log: Log;
 }
-
-type CredentialRef = Pick<JobRef, 'credential' | 'env'>;
 
 export interface RunningFamily {
   readonly ready: Promise<unknown>;
@@ -93,16 +91,17 @@ export function startFamily<F extends WorkerFamily>(
     claims: createClaims(redis, clock, times.leaseMs),
     transitions: createTransitions(store, relay, clock),
   };
+  const known = createGround(redis);
   const door = createDoor({ fetch: around.fetch, clock, times });
   const {
     handlers,
     duties,
     reconcile = null,
     beside = [],
-  } = familyTable[family](env, { core, door, around });
+  } = familyTable[family](env, { core, door, around, ground: known });
   // A message is never wrong to send, and the alarm waits for nobody.
   const waiting = family !== 'notifier';
-  const ground = sureGround({ ground: createGround(redis), times, reconcile });
+  const ground = sureGround({ ground: known, times, clock, reconcile });
   const worker = startWorker({
     queue: queueOfFamily[family],
     connection: redis,
@@ -136,6 +135,7 @@ interface Parts {
   readonly core: CoreDeps;
   readonly door: Door;
   readonly around: Surroundings;
+  readonly ground: Ground;
 }
 interface Work {
   readonly handlers: Handlers;
@@ -148,7 +148,7 @@ type Family<E> = (env: E, parts: Parts) => Work;
 
 const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
   stage(env: StageEnv, parts) {
-    const { core, around } = parts;
+    const { core, around, ground } = parts;
     const deps = stageDeps(env, parts);
     const healthcheck = createHealthcheck({ door: parts.door, times: core.times });
     const handlers: Handlers = {
@@ -166,8 +166,6 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
       allowLoopback: env.allowLoopback,
       velvetApp: env.velvetApp,
     });
-    const looking = (ref: CredentialRef, context: Pick<TaskContext, 'signal' | 'log'>) =>
-      reconcile({ ...deps, manifest }, ref, context);
     const audit = createAudit({
       ...around,
       ...core,
@@ -191,10 +189,7 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
       ...audit.duties,
       {
         everyMs: core.times.sweepMs,
-        does: lookForLostJobs(
-          { ...deps, manifest, log: around.log },
-          { env: env.appEnv, server: () => serverOf(around.redis), reconcile: looking },
-        ),
+        does: lookForLostJobs({ ...deps, manifest, log: around.log }, env.appEnv, ground),
       },
     ];
     const answering = answerQuestions({
@@ -211,7 +206,7 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
       handlers,
       duties,
       beside: [answering, audit],
-      reconcile: looking,
+      reconcile: (ref, context) => reconcile({ ...deps, manifest }, ref, context),
     };
   },
 

@@ -1,4 +1,5 @@
 // No task of a credential runs before its record was held against the world, if Redis may have lost a part of it.
+import type { Clock } from '../shared/lib/clock.ts';
 import { logfields } from '../shared/lib/log.ts';
 import type { Ground } from '../shared/redis/ground.ts';
 import type { Effect, JobRef } from '../shared/rotation/effects.ts';
@@ -8,11 +9,18 @@ import type { Handler, Handlers, TaskContext } from './run.ts';
 type CredentialRef = Pick<JobRef, 'credential' | 'env'>;
 type LookContext = Pick<TaskContext, 'signal' | 'log'>;
 
+/** `since`: when the first look under this server began (wall clock, ms). Answers in how many milliseconds to look again; 0: done. */
+export type Reconcile = (
+  ref: CredentialRef,
+  context: LookContext & { readonly since: number },
+) => Promise<number>;
+
 export interface GroundDeps {
   readonly ground: Ground;
   readonly times: Times;
+  readonly clock: Clock;
   /** Null in a family that cannot look: it waits until another has. */
-  readonly reconcile: ((ref: CredentialRef, context: LookContext) => Promise<void>) | null;
+  readonly reconcile: Reconcile | null;
 }
 
 export interface SureGround {
@@ -24,6 +32,7 @@ export interface SureGround {
 
 export function sureGround(deps: GroundDeps): SureGround {
   const looking = new Map<string, Promise<void>>();
+  const begun = new Map<string, { readonly server: string; readonly since: number; again: number }>();
 
   async function sure(task: CredentialRef, context: LookContext): Promise<boolean> {
     if (await deps.ground.sure(task)) return true;
@@ -41,14 +50,29 @@ export function sureGround(deps: GroundDeps): SureGround {
   }
 
   async function look(
-    reconcile: NonNullable<GroundDeps['reconcile']>,
+    reconcile: Reconcile,
     { credential, env }: CredentialRef,
     context: LookContext,
   ): Promise<void> {
     const server = await deps.ground.server();
+    const key = `${credential} ${env}`;
+    const now = deps.clock.now();
+    const known = begun.get(key);
+    const at = known?.server === server ? known : { server, since: now, again: now };
+    begun.set(key, at);
+    if (now < at.again) return;
     context.log.warn('Redis was restarted: holding the record against the world', { credential });
-    await reconcile({ credential, env }, context);
+    const waitMs = await reconcile({ credential, env }, { ...context, since: at.since });
+    at.again = deps.clock.now() + waitMs;
+    if (waitMs > 0) {
+      context.log.info('a write that was lost may still land; looked at again then', {
+        credential,
+        wait_ms: waitMs,
+      });
+      return;
+    }
     await deps.ground.reconciled({ credential, env }, server);
+    begun.delete(key);
   }
 
   const guarded = (handler: Handler): Handler => ({

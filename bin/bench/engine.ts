@@ -64,7 +64,7 @@ export async function openEngine(redisUrl: string, folder: string): Promise<Engi
   const ended = closing();
   const about = { connection: redis, times, clock: systemClock, log };
   const onGround = (handlers: Handlers) =>
-    sureGround({ ground: createGround(redis), times, reconcile: null }).on(handlers);
+    sureGround({ ground: createGround(redis), times, clock: systemClock, reconcile: null }).on(handlers);
   const stages = onGround({
     enqueue_distribute: startPhase(core, 'distribute'),
     open_rows: openRows(core),

@@ -1,5 +1,5 @@
 // What must be true of the world after every rotation, whatever happened during it, and how long it may have stood still.
-import { FORGOTTEN_MAX } from '../../workers/stages/reconcile.ts';
+import { FORGOTTEN_MAX } from '../../workers/stages/loss-record.ts';
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import { filesBelow, search } from '../../bin/demo/secrets.ts';

@@ -25,6 +25,8 @@ interface Way {
   readonly from: 'init' | 'verified' | 'validated';
   /** What an operator does there; without it the rotation simply goes on. */
   readonly first?: StageBody;
+  /** What an operator does at the first rest after the loss. */
+  readonly afterwards?: StageBody;
   /** Nothing of this way is stopped, however much was lost of it. */
   readonly endsDone?: true;
   /** Every how-manieth effect is a place to lose the record at. */
@@ -34,6 +36,7 @@ interface Way {
 const ways: readonly Way[] = [
   { name: 'a rotation', from: 'verified', endsDone: true, every: 7 },
   { name: 'a rotation from its first step', from: 'init', endsDone: true, every: 9 },
+  { name: 'a rotation that is aborted then', from: 'verified', afterwards: { action: 'abort' }, every: 5 },
   { name: 'a restore', from: 'validated', first: { action: 'abort', restore: true }, every: 3 },
   { name: 'an abort', from: 'validated', first: { action: 'abort' }, every: 2 },
 ];
@@ -56,11 +59,22 @@ async function run(moment: Moment, way: Way, loss: Loss): Promise<Ran> {
       world.operate(way.first);
       await toRest(world, director);
     }
-    const there = await walk(world, 'done', director).then(
+    const there = await walk(
+      world,
+      'done',
+      director,
+      () => way.afterwards !== undefined && director.struck,
+    ).then(
       () => true,
       () => false,
     );
     await toRest(world);
+    if (way.afterwards !== undefined) {
+      world.operate(way.afterwards);
+      await toRest(world);
+      // Past the promotion it is refused, and there is only the way forward.
+      if ((await world.job()).status !== 'aborted') await walk(world);
+    }
     // Where a restore was lost, consumers are on the old value and will not be proven: a person goes back.
     if (!there) world.operate({ action: 'abort', restore: true });
     await toRest(world);
@@ -68,7 +82,7 @@ async function run(moment: Moment, way: Way, loss: Loss): Promise<Ran> {
     const { status } = await world.job();
     // A mint that somebody holds is gone on with, and then to the end.
     const wentOn = world.log.some((line) => line.includes('a lost mint is gone on with'));
-    const mustBeDone = way.endsDone === true || (wentOn && way.first === undefined);
+    const mustBeDone = way.endsDone === true;
     const stopped = mustBeDone && status !== 'done' ? [`it ended ${status}`] : [];
     const found = [...stopped, ...(await violations(world))];
     const { effects } = director;

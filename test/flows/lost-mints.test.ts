@@ -7,8 +7,8 @@ import { publicJob } from '../../shared/rotation/view.ts';
 import { slots } from '../../workers/vault/contract.ts';
 import { afterTheLoss, homeFromLoss } from '../schedule/loss.ts';
 import { saveRedis } from '../schedule/ground.ts';
-import { CREDENTIAL, ENV } from '../schedule/outside.ts';
-import { toRest } from '../schedule/run.ts';
+import { CREDENTIAL, ENV, KEY } from '../schedule/outside.ts';
+import { toRest, type Director } from '../schedule/run.ts';
 import { violations } from '../schedule/violations.ts';
 import { walk } from '../schedule/walk.ts';
 import { scheduleWorld, type ScheduleWorld } from '../schedule/world.ts';
@@ -176,3 +176,37 @@ test('a second loss while it waits changes nothing of that', async () => {
   await lostWhile(world, () => Promise.resolve());
   expect(await world.job()).toMatchObject({ status: 'aborted', cleanup: 'waiting' });
 });
+
+test.each([{ action: 'abort' }, { action: 'proceed_mint' }] as const)(
+  'a write that lands after the look is seen before anything is revoked ($action)',
+  async (body) => {
+    await using world = await scheduleWorld(redis);
+    await walk(world, 'verified');
+    const back = await saveRedis(redis);
+    let struck = false;
+    let diedInUse = false;
+    const director: Director = {
+      async turn({ effect }) {
+        const app = world.outside.apps.find((one) => effect.name.includes(one.name));
+        if (struck || !effect.name.startsWith('PATCH') || app === undefined) return false;
+        struck = true;
+        await back();
+        await afterTheLoss(world, true);
+        return true;
+      },
+      before() {
+        const { heroku, apps } = world.outside;
+        diedInUse ||= apps.some((app) => !heroku.isLive(app.config[KEY] ?? ''));
+        return Promise.resolve(false);
+      },
+    };
+    world.operate({ action: 'proceed_mint' });
+    await toRest(world, director);
+    expect(struck).toBe(true);
+    world.operate(body);
+    await toRest(world, director);
+    await homeFromLoss(world);
+    expect(diedInUse).toBe(false);
+    expect(await violations(world)).toEqual([]);
+  },
+);

@@ -51,25 +51,37 @@ export function losing({ at, lost, survivors }: Loss): LossDirector {
 export async function afterTheLoss(world: ScheduleWorld, survivors: boolean): Promise<void> {
   world.redisLostData();
   if (!survivors) for (const name of [...workers, 'sweeper']) world.kill(world.process(name));
+  const since = world.time.now();
   // A later one looks again where the first cannot: what happened in a minute of vendor trouble is another schedule's.
   for (let tries = 0; tries < 5; tries++) {
-    const on = world.process('reconciler');
-    let failed: unknown = null;
-    const strand = world.turns.begin(on, 'reconcile', () =>
-      on.reconcile().catch((error: unknown) => {
-        failed = error;
-      }),
-    );
-    await world.turns.settle();
-    for (let n = 0; n < 2_000 && !strand.ended; n++) {
-      const own = world.turns.pending().find((one) => one.strand === strand);
-      if (own === undefined) break;
-      await world.turns.serve(own);
-    }
-    if (strand.ended && failed === null) return;
-    await world.time.moveTo(world.time.now() + 5_000);
+    const waitMs = await lookedAt(world, since);
+    if (waitMs === 0) return;
+    if (waitMs !== null) await inHandEnds(world);
+    await world.time.moveTo(world.time.now() + (waitMs ?? 5_000));
   }
   throw new Error(`not reconciled: ${await standing(world)}`);
+}
+
+/** One look to its end. In how many milliseconds to look again; null where it failed. */
+async function lookedAt(world: ScheduleWorld, since: number): Promise<number | null> {
+  const on = world.process('reconciler');
+  let waitMs: number | null = null;
+  const strand = world.turns.begin(on, 'reconcile', async () => {
+    waitMs = await on.reconcile(since).catch(() => null);
+  });
+  await world.turns.settle();
+  for (let n = 0; n < 2_000 && !strand.ended; n++) {
+    const own = world.turns.pending().find((one) => one.strand === strand);
+    if (own === undefined) break;
+    await world.turns.serve(own);
+  }
+  return strand.ended ? waitMs : null;
+}
+
+/** What the processes had in hand comes to its end; nothing new is begun before the ground is sure. */
+async function inHandEnds(world: ScheduleWorld): Promise<void> {
+  for (let turn = world.ready()[0]; turn !== undefined; turn = world.ready()[0])
+    await world.turns.serve(turn);
 }
 
 /** What a person does with a job that was stopped because its record was lost: back to the old value, or on with the new one. */

@@ -56,8 +56,8 @@ export interface VelvetProcess extends Process {
   /** One attempt at a task, to its end as the queue sees it. */
   attempt(entry: Entry, lock: number): Promise<void>;
   sweep(): Promise<void>;
-  /** Holds the credential against the world, as a stage worker does when Redis was restarted. */
-  reconcile(): Promise<void>;
+  /** Holds the credential against the world, as a stage worker does when Redis was restarted; `since`, and the answer, as there. */
+  reconcile(since: number): Promise<number>;
 }
 
 export function createProcess(name: string, doors: Doors): VelvetProcess {
@@ -75,13 +75,10 @@ export function createProcess(name: string, doors: Doors): VelvetProcess {
     async sweep() {
       await sweep(deps, log);
     },
-    async reconcile() {
+    reconcile(since) {
       const signal = new AbortController().signal;
-      await reconcile(
-        { ...deps, manifest: doors.outside.manifest },
-        { credential: CREDENTIAL, env: ENV },
-        { signal, log },
-      );
+      const ref = { credential: CREDENTIAL, env: ENV };
+      return reconcile({ ...deps, manifest: doors.outside.manifest }, ref, { signal, log, since });
     },
     async attempt(entry, lock) {
       const { task } = entry;

@@ -2,7 +2,7 @@
 import type { Job } from '../../shared/rotation/job.ts';
 import { credentialKeys } from '../../shared/redis/keys.ts';
 import type { AuditEvent } from '../../shared/redis/events.ts';
-import { FORGOTTEN_MAX } from '../../workers/stages/reconcile.ts';
+import { FORGOTTEN_MAX } from '../../workers/stages/loss-record.ts';
 import type { ScheduleWorld } from './world.ts';
 
 export async function trailViolations(world: ScheduleWorld, job: Job): Promise<readonly string[]> {

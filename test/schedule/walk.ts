@@ -27,8 +27,14 @@ function wayOut(world: ScheduleWorld): StageBody {
 const STEPS_MAX = 12;
 
 /** Goes on until the job stands at `goal`, or is over. Throws where it does not get there. */
-export async function walk(world: ScheduleWorld, goal: Status = 'done', director?: Director): Promise<void> {
+export async function walk(
+  world: ScheduleWorld,
+  goal: Status = 'done',
+  director?: Director,
+  until: () => boolean = () => false,
+): Promise<void> {
   for (let n = 0; n < STEPS_MAX; n++) {
+    if (until()) return;
     const job = await world.job();
     const { status } = job;
     const body = status === 'aborted' && job.cleanup === 'needs_person' ? wayOut(world) : yes[status];

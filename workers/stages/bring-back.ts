@@ -4,6 +4,7 @@ import { logfields } from '../../shared/lib/log.ts';
 import { pinned, type Pinned } from '../../shared/manifest/pin.ts';
 import type { Manifest } from '../../shared/manifest/schema.ts';
 import { systemOperator } from '../../shared/redis/events.ts';
+import type { Ground } from '../../shared/redis/ground.ts';
 import type { OpenRequest } from '../../shared/redis/job-writes.ts';
 import type { JobRef } from '../../shared/rotation/effects.ts';
 import type { TaskContext } from '../run.ts';
@@ -41,36 +42,27 @@ export async function bringBack(
 
 /**
  * Looks once under each Redis server at every credential of the manifest: one of which Redis knows nothing any more stands on no
- * list that anybody walks. What was brought back is reconciled, as often as it takes.
+ * list that anybody walks. What was brought back puts its credential in doubt, so that it is reconciled.
  */
 export function lookForLostJobs(
   deps: BringBackDeps & Pick<TaskContext, 'log'>,
-  { env, server, reconcile }: LookOptions,
-): (signal: AbortSignal) => Promise<void> {
+  env: string,
+  ground: Pick<Ground, 'server' | 'doubt'>,
+): (stopping: AbortSignal) => Promise<void> {
   const looked = new Map<string, string>();
-  const owed = new Set<string>();
-  return async (signal) => {
-    const now = await server();
+  return async (stopping) => {
+    const server = await ground.server();
     for (const { token_name: credential } of deps.manifest.credentials) {
-      if (looked.get(credential) === now || signal.aborted) continue;
+      if (looked.get(credential) === server || stopping.aborted) continue;
       const ref = { credential, env };
       try {
-        if ((await bringBack(deps, ref, deps)).length > 0) owed.add(credential);
-        if (owed.has(credential)) await reconcile(ref, { signal, log: deps.log });
-        owed.delete(credential);
-        looked.set(credential, now);
+        if ((await bringBack(deps, ref, deps)).length > 0) await ground.doubt(ref);
+        looked.set(credential, server);
       } catch (error) {
         deps.log.warn('not looked for lost jobs yet', { credential, ...logfields(error) });
       }
     }
   };
-}
-
-interface LookOptions {
-  readonly env: string;
-  /** Which Redis server answers now. */
-  readonly server: () => Promise<string>;
-  readonly reconcile: (ref: CredentialRef, context: Pick<TaskContext, 'signal' | 'log'>) => Promise<void>;
 }
 
 /** A job has its record long before its slot, and no record is ever removed: a slot that was seen without one has lost it. */

@@ -4,27 +4,30 @@ import { fenceCounter, type Fence } from '../../shared/lib/lease.ts';
 import { systemOperator } from '../../shared/redis/events.ts';
 import type { JobRef } from '../../shared/rotation/effects.ts';
 import { kindOf, type Job, type JobPatch } from '../../shared/rotation/job.ts';
-import { quietAfter, type Row } from '../../shared/rotation/rows.ts';
 import type { Status } from '../../shared/rotation/statuses.ts';
-import type { Speaker } from '../../shared/transition.ts';
-import type { TaskContext } from '../run.ts';
 import { slots } from '../vault/contract.ts';
 import type { Handle } from '../vendors/contract.ts';
 import { bringBack, type BringBackDeps } from './bring-back.ts';
 import { errorPatch, issuerOf, namingAuthority, readCall, targetOf, type StageDeps } from './deps.ts';
 import {
+  FORGOTTEN_MAX,
+  goneOnWith,
+  speakerOf,
+  stopped,
+  suspected,
+  untilForgottenIsOver,
+  verifiedAnew,
+  type LookContext,
+} from './loss-record.ts';
+import {
   adoptionOf,
-  heldByAnother,
   fenceOf,
+  heldByAnother,
   heldByConsumers,
-  mintOf,
-  oldOf,
   strangersOf,
   type Stranger,
 } from './lost-mints.ts';
 import { isPromoted } from './promote.ts';
-
-type Context = Pick<TaskContext, 'signal' | 'log'>;
 
 /** Statuses in which a live token of the job stands for a mint that has not been recorded (yet). */
 const unminted: readonly Status[] = [
@@ -38,17 +41,14 @@ const unminted: readonly Status[] = [
 const forward: readonly Status[] = ['revoking', 'revoke_failed', 'aborted'];
 
 /**
- * More attempts, and more versions, than can have been forgotten: a token that the vendor makes only later still carries a lower
- * fence than what comes now, and whoever remembers a version of the lost future is told that it moved.
+ * One credential. Answers in how many milliseconds to look again, 0 where everything is decided. Throws what keeps it from
+ * looking (the vendor away, the authority refused): until it could look, nothing is written.
  */
-export const FORGOTTEN_MAX = 1_000;
-
-/** One credential. Throws what keeps it from looking (the vendor away, the authority refused): until it could look, nothing is written. */
 export async function reconcile(
   deps: BringBackDeps,
   ref: Pick<JobRef, 'credential' | 'env'>,
-  context: Context,
-): Promise<void> {
+  context: LookContext,
+): Promise<number> {
   await bringBack(deps, ref, context);
   const jobs = (await deps.store.openJobs(ref.credential, ref.env)).filter(
     (job) => job.flowType === 'operational',
@@ -60,10 +60,14 @@ export async function reconcile(
   const pending = (await deps.vault.list(prefix)).map((slot) => slot.slice(prefix.length));
   const fences = [...pending, ...seen.flatMap(({ minted }) => minted.map(fenceOf))];
   const fence = await deps.claims.raiseFence(ref, Math.max(0, ...fences.map(fenceCounter)) + FORGOTTEN_MAX);
-  for (const { job, minted } of seen) await holdAgainstTheWorld(deps, { job, minted, fence, context });
+  for (const { job, minted } of seen) {
+    const waitMs = await holdAgainstTheWorld(deps, { job, minted, fence, context });
+    if (waitMs > 0) return waitMs;
+  }
+  return 0;
 }
 
-async function mintedBy(deps: StageDeps, job: Job, context: Context): Promise<readonly Handle[]> {
+async function mintedBy(deps: StageDeps, job: Job, context: LookContext): Promise<readonly Handle[]> {
   try {
     const authority = await deps.authorities.read(job.authority);
     return await namingAuthority(job, () =>
@@ -91,36 +95,32 @@ interface Seen {
   readonly minted: readonly Handle[];
   /** Raised when the look began: whatever was begun since has a higher one. */
   readonly fence: Fence;
-  readonly context: Context;
+  readonly context: LookContext;
 }
 
-async function holdAgainstTheWorld(deps: StageDeps, seen: Seen): Promise<void> {
+async function holdAgainstTheWorld(deps: StageDeps, seen: Seen): Promise<number> {
   const { job, minted, context } = seen;
   const strangers = job.newAuthId === null ? await strangersOf(deps, job, minted, context) : [];
   const begun = job.newAuthId === null && (strangers.length > 0 || (await mintBegun(deps, job)));
   if (unminted.includes(job.status) && begun) {
-    const held = await heldByConsumers(deps, job, strangers, context);
-    const adoption = held === null ? null : await adoptionOf(deps, job, { strangers, held }, context);
-    if (held !== null && adoption !== null) return goneOnWith(deps, seen, held, adoption);
-    if (held === null && job.status === 'init' && (await mayVerify(deps, job)))
-      return verifiedAnew(deps, seen);
-    // What nobody holds is taken back by the next mint, or by an abort's cleanup; an abort from init has none.
-    if (held !== null || job.status === 'init')
-      return stopped(deps, job, held, { context, why: 'a mint that its record does not know' });
+    const found = await aboutLostMint(deps, seen, strangers);
+    if (found !== 'nobody holds it') return found.waitMs;
   }
   const promoted = await isPromoted(deps, job);
   const expectsNew = job.newAuthId !== null && !forward.includes(job.status) && !promoted;
-  if (expectsNew && (await isDead(deps, job, context)))
-    return stopped(deps, job, null, {
+  if (expectsNew && (await isDead(deps, job, context))) {
+    await stopped(deps, job, null, {
       context,
       why: 'its new token dead, which its record does not explain',
       // Whatever was recorded of them, consumers are to be looked at: the lost end may have been a restore.
       also: { went_back: true },
     });
+    return 0;
+  }
   await deps.transitions.apply(job, 'reconciled', speakerOf(job), async (now) => ({
     patch: {
       ...newTasks(now),
-      ...(begun ? { ...untilForgottenIsOver(deps, now), minted_by: now.mintedBy ?? 'velvet' } : {}),
+      ...(begun ? { ...untilForgottenIsOver(deps, now, context), minted_by: now.mintedBy ?? 'velvet' } : {}),
       ...(promoted ? forwardOnly(now) : {}),
     },
     forgotten: FORGOTTEN_MAX,
@@ -128,6 +128,32 @@ async function holdAgainstTheWorld(deps: StageDeps, seen: Seen): Promise<void> {
     detail: { promoted, mint_begun: begun },
   }));
   context.log.info('held against the world', { job_id: job.jobId, status: job.status, promoted });
+  return 0;
+}
+
+const decided = { waitMs: 0 } as const;
+
+/** What nobody holds is taken back by the next mint, or by an abort's cleanup; an abort from init has none. */
+async function aboutLostMint(
+  deps: StageDeps,
+  seen: Seen,
+  strangers: readonly Stranger[],
+): Promise<'nobody holds it' | { readonly waitMs: number }> {
+  const { job, context } = seen;
+  const held = await heldByConsumers(deps, job, strangers, context);
+  const why = 'a mint that its record does not know';
+  if (held === null) {
+    const waitMs = await untilHeldOrNever(deps, job, strangers, context);
+    if (waitMs > 0) return { waitMs };
+    if (job.status !== 'init') return 'nobody holds it';
+    if (await mayVerify(deps, job)) await verifiedAnew(deps, job, seen);
+    else await stopped(deps, job, null, { context, why });
+    return decided;
+  }
+  const adoption = await adoptionOf(deps, job, { strangers, held }, context);
+  if (adoption === null) await stopped(deps, job, held, { context, why });
+  else await goneOnWith(deps, job, { ...seen, held, adoption });
+  return decided;
 }
 
 /** The task ids of before are spent: processes that outlived the loss may have run them on a record that no longer is. The sweeper orders the step anew. */
@@ -143,23 +169,13 @@ function forwardOnly(job: Job): JobPatch {
     : promoting;
 }
 
-/** The lease of a mint may be among what was lost, and the vendor may make the token when nobody remembers it. */
-function untilForgottenIsOver(deps: StageDeps, job: Job): JobPatch {
-  const until = deps.clock.now() + deps.times.leaseMs + issuerOf(deps, job).capabilities.lateMs;
-  return { quiet_after: Math.max(job.quietAfter, until) };
-}
-
 /** The vault is the witness: the previous value was kept there before the vendor was called. Where there was none to keep, it may have been. */
 async function mintBegun(deps: StageDeps, job: Job): Promise<boolean> {
   if (job.status === 'minting' || job.currentState === 'dead') return true;
   return (await deps.vault.read(slots.previous(job.credential, job.jobId))) !== null;
 }
 
-function speakerOf(job: Job): Speaker & { readonly kind: 'attempt' } {
-  return { kind: 'attempt', fence: null, statusVersion: job.statusVersion };
-}
-
-async function isDead(deps: StageDeps, job: Job, context: Context): Promise<boolean> {
+async function isDead(deps: StageDeps, job: Job, context: LookContext): Promise<boolean> {
   const slot = slots.pending(job.credential, job.mintedFence ?? 'none');
   const authority = await deps.authorities.read(job.authority);
   const handle = job.newAuthId === null ? null : { id: job.newAuthId, label: '' };
@@ -174,101 +190,23 @@ async function isDead(deps: StageDeps, job: Job, context: Context): Promise<bool
   return found === 'gone';
 }
 
+/** A write of a forgotten mint may still land: that nobody holds it is true only once none can. In milliseconds, 0 where it is. */
+async function untilHeldOrNever(
+  deps: StageDeps,
+  job: Job,
+  strangers: readonly Stranger[],
+  context: LookContext,
+): Promise<number> {
+  if (strangers.every(({ value }) => value === null)) return 0;
+  const late = (await deps.store.rows(job)).map(
+    (row) => deps.registry.destination(targetOf(row).update_method).capabilities.lateMs,
+  );
+  const until = context.since + deps.times.leaseMs + Math.max(0, ...late);
+  return Math.max(0, until - deps.clock.now());
+}
+
 /** A mint was begun, so a person had let it be verified. Not of a job that nobody here created, nor past another's claim. */
 async function mayVerify(deps: StageDeps, job: Job): Promise<boolean> {
   const ours = job.flowType === 'operational' && job.createdBy !== systemOperator;
   return ours && !(await heldByAnother(deps, job));
-}
-
-/** Verifies again, which changes nothing anywhere, and waits at the gate before the mint; from there everything is taken back that nobody holds. */
-async function verifiedAnew(deps: StageDeps, { job, fence, context }: Seen): Promise<void> {
-  context.log.warn('a lost verify is begun again', { job_id: job.jobId });
-  await deps.transitions.apply(job, 'verify_forgotten', { ...speakerOf(job), fence }, () => ({
-    patch: { ...untilForgottenIsOver(deps, job), minted_by: 'velvet' },
-    forgotten: FORGOTTEN_MAX,
-    detail: { mint_begun: true },
-  }));
-}
-
-/**
- * Records a mint whose own commit was lost, and that consumers hold already: distributing writes it again, and every gate after
- * it is still to be passed. Refused where an attempt began since the look.
- */
-async function goneOnWith(
-  deps: StageDeps,
-  { job, fence, context }: Seen,
-  { handle, promoted }: Stranger,
-  adoption: JobPatch,
-): Promise<void> {
-  context.log.warn('a lost mint is gone on with', {
-    job_id: job.jobId,
-    status: job.status,
-    new_auth_id: handle.id,
-  });
-  await deps.transitions.apply(job, 'mint_found', { ...speakerOf(job), fence }, async () => ({
-    patch: {
-      ...adoption,
-      ...untilForgottenIsOver(deps, job),
-      minted_by: job.mintedBy ?? 'velvet',
-      step: null,
-      phase: null,
-      error: null,
-    },
-    forgotten: FORGOTTEN_MAX,
-    rows: (await deps.store.rows(job)).map((row) => suspected(deps, row)),
-    detail: {
-      reason: 'Redis lost the record of this mint; the vendor, the vault and the consumers have it',
-      old_auth_id: adoption.old_auth_id ?? job.oldAuthId,
-      new_auth_id: handle.id,
-      vault_ref: adoption.vault_ref,
-      promoted,
-    },
-  }));
-}
-
-/** Stops the job as an abort would, and records what of it is out there, so that its cleanup takes that back or names it. */
-async function stopped(
-  deps: StageDeps,
-  job: Job,
-  held: Stranger | null,
-  { context, why, also = {} }: { context: Context; why: string; also?: JobPatch },
-): Promise<void> {
-  const another = job.status === 'init' && (await heldByAnother(deps, job));
-  const when = another ? ', once the rotation that holds the credential now is over,' : '';
-  const detail = `Redis lost the last records of this job: the vendor or the vault shows ${why}. It was stopped, and its cleanup${when} takes back what it did or names it in \`residual\`. Then start a new rotation.`;
-  const patch: JobPatch = {
-    ...(await knownOfOld(deps, job, held, context)),
-    ...(held === null ? {} : mintOf(deps, job, held)),
-    ...untilForgottenIsOver(deps, job),
-    minted_by: job.mintedBy ?? 'velvet',
-    aborted_from: job.status,
-    cleanup_since: deps.clock.now(),
-    ...also,
-    ...errorPatch(deps, { code: 'data_lost', detail }),
-  };
-  context.log.error('data lost', { job_id: job.jobId, status: job.status, why });
-  await deps.transitions.apply(job, another ? 'loss_put_off' : 'loss_found', speakerOf(job), async () => ({
-    patch,
-    forgotten: FORGOTTEN_MAX,
-    rows: (await deps.store.rows(job)).map((row) => suspected(deps, row)),
-    detail: { why, new_auth_id: held?.handle.id ?? job.newAuthId },
-  }));
-}
-
-/** A job whose verify was lost, too. Where a value lives that nobody kept there is no going back to it. */
-async function knownOfOld(
-  deps: StageDeps,
-  job: Job,
-  held: Stranger | null,
-  context: Context,
-): Promise<JobPatch> {
-  if (job.currentState !== null && job.oldFingerprint !== null) return {};
-  return (await oldOf(deps, job, held, context)) ?? { current_state: 'dead' };
-}
-
-/** Whatever the row's record says: it may hold the new value, and a write there may be under way until its lease must be over. */
-function suspected(deps: StageDeps, row: Row): Row {
-  const { lateMs } = deps.registry.destination(targetOf(row).update_method).capabilities;
-  const until = deps.clock.now() + deps.times.leaseMs + lateMs;
-  return { ...row, touched: true, quiet_after: Math.max(quietAfter(row, lateMs), until) };
 }

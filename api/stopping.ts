@@ -88,6 +88,11 @@ async function resolving(deps: ApiDeps, job: Job, body: Resolving, patch: JobPat
   };
 }
 
+const blocks = {
+  away: ['vendor_unavailable', 'Send it again when it answers.'],
+  authority: ['authority_invalid', 'Send it again when a good authority is in place.'],
+} as const;
+
 /** The consumer's row as the look leaves it: it counts as holding the new value no more. Throws where it still holds what it must leave. */
 async function lookedAt(deps: ApiDeps, job: Job, { kind, who }: Residual): Promise<readonly Row[]> {
   if (kind !== 'stale_consumer' && kind !== 'may_hold_dead_token') return [];
@@ -108,9 +113,11 @@ async function lookedAt(deps: ApiDeps, job: Job, { kind, who }: Residual): Promi
       detail: `${who} still holds the dead value. Write the new one there (${job.vaultRef ?? 'vault_ref'} says where it is), then resolve this.`,
     });
   // A place that refuses for good can be looked at by a person alone; one that is away for a moment is waited for.
-  if (seen.passing)
-    throw new VelvetError('vendor_unavailable', `${who} could not be read back`, {
-      detail: `${who} could not be read back, and is not resolved by word where it can be seen: ${seen.problem ?? ''} Send it again when it answers.`,
+  if (seen.blocked_by !== null) {
+    const [code, then] = blocks[seen.blocked_by];
+    throw new VelvetError(code, `${who} could not be read back`, {
+      detail: `${who} could not be read back, and is not resolved by word where it can be seen: ${seen.problem ?? ''} ${then}`,
     });
+  }
   return [{ ...row, touched: false, holds: seen.holds === 'unknown' ? 'unknown' : seen.holds }];
 }

@@ -48,9 +48,10 @@ export const questions = {
       readable: z.boolean(),
       /** What was seen of its processes, in words without any value. */
       detail: z.string(),
-      /** Why it could not be read back, where it could not; and whether that may pass by itself. */
+      /** Why it could not be read back, where it could not. */
       problem: z.string().nullable(),
-      passing: z.boolean(),
+      /** What to wait for, or to mend, before it can be: the place says nothing by it. Null where the place itself refuses for good. */
+      blocked_by: z.enum(['away', 'authority']).nullable(),
     }),
   },
 } as const;

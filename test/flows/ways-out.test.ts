@@ -79,6 +79,15 @@ test('a consumer whose settings were put back is not resolved before its process
   expect(await violations(world)).toEqual([]);
 });
 
+test('a consumer that a dead authority hides is not resolved by word', async () => {
+  await using world = await scheduleWorld(server.redis, { apps: one });
+  await abortedWhileDistributing(world);
+  world.outside.revokeByHand(world.outside.bootstrap.id);
+  const resolve = { action: 'resolve_residual', kind: 'stale_consumer', who: 'app-a', note: 'done' } as const;
+  expect(await asks(world, resolve)).toBe('authority_invalid');
+  expect(openResiduals((await world.job()).residuals)).toMatchObject([{ kind: 'stale_consumer' }]);
+});
+
 test('where the old token died after the abort the way forward is open, whatever the abort came from', async () => {
   await using world = await scheduleWorld(server.redis, { apps: one });
   await abortedWhileDistributing(world);

@@ -82,6 +82,12 @@ export async function answerLook(
     readable: readBack === 'value',
     detail: look?.detail ?? '',
     problem: look?.error?.detail ?? null,
-    passing: look !== undefined && look.error !== null && look.error.retry !== 'never',
+    blocked_by: look?.error ? blockedBy(look.error) : null,
   };
+}
+
+/** A dead authority is replaced, and then the place can be read: nobody's word is taken for it meanwhile. */
+function blockedBy(error: VelvetError): Answer<'look'>['blocked_by'] {
+  if (error.code === 'authority_invalid') return 'authority';
+  return error.retry === 'never' ? null : 'away';
 }

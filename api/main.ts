@@ -11,6 +11,7 @@ import { createAsker } from '../shared/queue/questions.ts';
 import { createAnswers } from '../shared/redis/answers.ts';
 import { connect, demandFit } from '../shared/redis/connection.ts';
 import { createFeed } from '../shared/redis/feed.ts';
+import { createGround } from '../shared/redis/ground.ts';
 import { createJobStore } from '../shared/redis/job-store.ts';
 import { createSystemStore } from '../shared/redis/system-store.ts';
 import { times } from '../shared/times.ts';
@@ -60,6 +61,7 @@ async function main(): Promise<void> {
     store,
     system: createSystemStore(redis),
     feed: createFeed(redis, subscriber),
+    ground: createGround(redis),
     transitions: createTransitions(store, relay, systemClock),
     look: lookThrough(asker),
     clock: systemClock,

@@ -24,6 +24,23 @@ export async function demandJob(deps: ApiDeps, name: string, jobId: string): Pro
   });
 }
 
+/**
+ * An operator decides on a record that was held against the world, or not at all: after a restart of Redis the job may be further
+ * than it shows. That takes a moment as a rule, so it is waited for; then 503.
+ */
+export async function demandSureGround(deps: ApiDeps, job: Job): Promise<void> {
+  const ends = deps.clock.monotonic() + deps.times.sureGroundMs;
+  while (!(await deps.ground.sure(job))) {
+    if (deps.clock.monotonic() >= ends)
+      throw new VelvetError('degraded', 'not held against the world yet', {
+        detail: `Redis was restarted, and may have lost the last that it knew of ${job.credential}: a stage worker holds the record against the vendor, the vault and the consumers first. Nothing was changed. Read the job again in a minute, for it may move by that; its \`error\`, or the stage worker's log, says what keeps it.`,
+        retryAfterMs: deps.times.sureGroundMs,
+        extra: { job_status: job.status, allowed_actions: [] },
+      });
+    await new Promise((resolve) => setTimeout(resolve, deps.times.answerPollMs));
+  }
+}
+
 /** 503 where the flag is off; what runs goes on. */
 export async function demandFlag(deps: ApiDeps, name: string): Promise<void> {
   const flags = await deps.system.flags();

@@ -6,6 +6,7 @@ import type { Log } from '../shared/lib/log.ts';
 import type { Manifest } from '../shared/manifest/schema.ts';
 import type { Answer, Asker } from '../shared/queue/questions.ts';
 import type { Feed } from '../shared/redis/feed.ts';
+import type { Ground } from '../shared/redis/ground.ts';
 import type { JobStore } from '../shared/redis/job-store.ts';
 import type { JobRef } from '../shared/rotation/effects.ts';
 import type { SystemStore } from '../shared/redis/system-store.ts';
@@ -24,6 +25,7 @@ export interface ApiDeps {
   readonly store: JobStore;
   readonly system: SystemStore;
   readonly feed: Feed;
+  readonly ground: Pick<Ground, 'sure'>;
   readonly transitions: Transitions;
   /** What a consumer's place holds now, as the stage worker sees it. Throws `degraded` where none answers. */
   readonly look: (ref: JobRef, consumerId: string) => Promise<Answer<'look'>>;

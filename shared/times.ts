@@ -29,6 +29,7 @@ export interface Times {
   readonly retireMs: number;
   readonly answerMs: number;
   readonly answerPollMs: number;
+  readonly sureGroundMs: number;
   readonly slackMs: number;
   readonly streamHeartbeatMs: number;
   readonly idempotencyKeepMs: number;
@@ -93,6 +94,8 @@ export const times: Times = {
   answerMs: 20_000,
   /** How often it looks for it: one GET each time, and a question is rare. */
   answerPollMs: 50,
+  /** How long an operator's action waits for the look after a restart of Redis: one begins within `sweepMs`, and takes a second or two. */
+  sureGroundMs: 10_000,
   /** Slack answers in well under a second; the alarm's lease of 6 s must hold one whole try. */
   slackMs: 5_000,
   /** Heroku's router cuts a stream after 55 s of silence. */

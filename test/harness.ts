@@ -15,6 +15,7 @@ import { openQueues } from '../shared/queue/queues.ts';
 import { createAsker } from '../shared/queue/questions.ts';
 import { createAnswers } from '../shared/redis/answers.ts';
 import { createFeed, type Feed } from '../shared/redis/feed.ts';
+import { createGround } from '../shared/redis/ground.ts';
 import { createJobStore, type JobStore } from '../shared/redis/job-store.ts';
 import {
   createSystemStore,
@@ -201,6 +202,7 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
     times,
     onError: () => undefined,
   });
+  const ground = createGround(redis);
   const deps: ApiDeps = {
     asker,
     env: ENV,
@@ -210,6 +212,7 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
     store,
     system,
     feed,
+    ground,
     transitions: createTransitions(store, relay, systemClock),
     look: lookThrough(asker),
     clock: systemClock,
@@ -238,6 +241,10 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
     await Promise.all(own.map((one) => one.stop()));
   }
   await system.demandEpoch();
+  // Without a stage worker nobody looks; nothing was lost here.
+  if (!(options.families ?? workerFamilies).includes('stage'))
+    for (const { token_name: credential } of deps.manifest.credentials)
+      await ground.reconciled({ credential, env: ENV }, await ground.server());
   await Promise.all((options.families ?? workerFamilies).map((family) => start(family).ready));
   for (const family of workerFamilies) await system.beat(family, 3_600_000);
   // The stage's first look at the authorities is over, so that a scripted fault meets the call that it was meant for.

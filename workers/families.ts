@@ -97,6 +97,7 @@ export function startFamily<F extends WorkerFamily>(
     handlers,
     duties,
     reconcile = null,
+    alsoLooked = [],
     beside = [],
   } = familyTable[family](env, { core, door, around, ground: known });
   // A message is never wrong to send, and the alarm waits for nobody.
@@ -113,7 +114,8 @@ export function startFamily<F extends WorkerFamily>(
   const system = createSystemStore(redis);
   const looking: Duty = {
     everyMs: times.sweepMs,
-    does: async (signal) => ground.lookAfter(await store.credentials(), { signal, log }),
+    does: async (signal) =>
+      ground.lookAfter([...alsoLooked, ...(await store.credentials())], { signal, log }),
   };
   const beating: Duty = {
     everyMs: times.beatMs,
@@ -141,6 +143,8 @@ interface Work {
   readonly handlers: Handlers;
   readonly duties: readonly Duty[];
   readonly reconcile?: GroundDeps['reconcile'];
+  /** Credentials that are held against the world although Redis may know nothing of them. */
+  readonly alsoLooked?: readonly { readonly credential: string; readonly env: string }[];
   /** What runs beside tasks and duties, and ends after them. */
   readonly beside?: readonly RunningFamily[];
 }
@@ -207,6 +211,7 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
       duties,
       beside: [answering, audit],
       reconcile: (ref, context) => reconcile({ ...deps, manifest }, ref, context),
+      alsoLooked: manifest.credentials.map(({ token_name: credential }) => ({ credential, env: env.appEnv })),
     };
   },
 

@@ -5,7 +5,7 @@ import { VelvetError, isVelvetError } from '../../shared/lib/errors.ts';
 import type { Speaker } from '../../shared/transition.ts';
 import { act } from '../actions.ts';
 import { actorOf, demand } from '../auth.ts';
-import { claimLost, demandFlag, demandJob, view } from '../rotation-lookup.ts';
+import { claimLost, demandFlag, demandJob, demandSureGround, view } from '../rotation-lookup.ts';
 import { allowedActions } from '../rotation-view.ts';
 import { newRouter, type ApiDeps, type App } from '../router.ts';
 import { jobAnswer, jobParam, jsonBody, refused } from '../schemas.ts';
@@ -49,6 +49,7 @@ export function stageRoutes(deps: ApiDeps): App {
     const caller = demand(context, 'rotate', name);
     const body = context.req.valid('json');
     const job = await demandJob(deps, name, job_id);
+    await demandSureGround(deps, job);
     if (body.action === 'verify' || body.action === 'proceed_mint') await demandFlag(deps, name);
     const by: Speaker = { kind: 'operator', actor: actorOf(caller), version: body.version };
     await act(deps, job, body, by).catch(async (error: unknown) => {

@@ -63,8 +63,9 @@ export async function openEngine(redisUrl: string, folder: string): Promise<Engi
 
   const ended = closing();
   const about = { connection: redis, times, clock: systemClock, log };
+  const ground = createGround(redis);
   const onGround = (handlers: Handlers) =>
-    sureGround({ ground: createGround(redis), times, clock: systemClock, reconcile: null }).on(handlers);
+    sureGround({ ground, times, clock: systemClock, reconcile: null }).on(handlers);
   const stages = onGround({
     enqueue_distribute: startPhase(core, 'distribute'),
     open_rows: openRows(core),
@@ -81,6 +82,7 @@ export async function openEngine(redisUrl: string, folder: string): Promise<Engi
   return {
     async distributed(rows) {
       const ref = { credential: CREDENTIAL, env: ENV, jobId: randomUUID() };
+      await ground.reconciled(ref, await ground.server());
       const minted = await toTheMint(deps, ref, { rows, authority: AUTHORITY });
       const over = ended.next(ref.jobId);
       const startedAt = systemClock.monotonic();

@@ -19,7 +19,6 @@ import {
   type RowWrite,
 } from './job-writes.ts';
 import { credentialKeys, systemKeys, type CredentialKeys } from './keys.ts';
-import { serverOf } from './ground.ts';
 import { guarded, keyMismatch, refuse, understood } from './refusals.ts';
 import { answers, runScript } from './scripts.ts';
 
@@ -88,12 +87,10 @@ export function createJobStore(redis: Redis, idempotencyKeepMs: number): JobStor
   return {
     load,
 
-    async open({ ref, fields, rows, tally, event, idem, now, broughtBack }) {
+    async open({ ref, fields, rows, tally, event, idem, now }) {
       const keys = keysOf(ref);
       // First the directory: a credential without jobs in it is harmless, a job that the sweeper cannot find is not.
       await guarded(redis.sadd(systemKeys.credentials, `${ref.credential} ${ref.env}`));
-      // The first server that the credential ever had has lost nothing.
-      if (broughtBack !== true) await guarded(redis.setnx(keys.server, await serverOf(redis)));
       const arg = {
         job_id: ref.jobId,
         now,

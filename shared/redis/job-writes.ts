@@ -64,8 +64,6 @@ export interface OpenRequest {
   readonly event: AuditEvent;
   readonly idem: { readonly hash: string; readonly bodyHash: string };
   readonly now: number;
-  /** A record that Redis lost is brought back: that its credential was held against the world is not said by that. */
-  readonly broughtBack?: true;
 }
 
 const thisProcess = randomBytes(9).toString('base64url');

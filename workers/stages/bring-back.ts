@@ -108,6 +108,5 @@ function firstRecord(ref: JobRef, pins: Pinned, slot: string, now: number): Open
     // The request that created it is not known any more; the id alone names it, whoever brings it back.
     idem: { hash: `lost.${ref.jobId}`.slice(0, 120), bodyHash: 'lost' },
     now,
-    broughtBack: true,
   };
 }

@@ -36,7 +36,7 @@ export function speakerOf(job: Job): Speaker & { readonly kind: 'attempt' } {
 export async function verifiedAnew(deps: StageDeps, job: Job, { fence, context }: Looked): Promise<void> {
   context.log.warn('a lost verify is begun again', { job_id: job.jobId });
   await deps.transitions.apply(job, 'verify_forgotten', { ...speakerOf(job), fence }, () => ({
-    patch: { ...untilForgottenIsOver(deps, job, context), minted_by: 'velvet' },
+    patch: { ...untilForgottenIsOver(deps, job, context), minted_by: 'velvet', error: null },
     forgotten: FORGOTTEN_MAX,
     detail: { mint_begun: true },
   }));

@@ -60,7 +60,7 @@ export async function heldByConsumers(
   deps: StageDeps,
   job: Job,
   strangers: readonly Stranger[],
-  context: Context,
+  context: Context & { readonly since: number },
 ): Promise<Stranger | null> {
   const rows = await deps.store.rows(job);
   for (const stranger of strangers) {
@@ -68,9 +68,11 @@ export async function heldByConsumers(
     if (stranger.value === null) continue;
     const known = { next: stranger.value, previous: null };
     const looks = await lookAt(deps, { job, fence: '0-reconcile', context }, rows, known);
-    const passing = looks.find((look) => look.error !== null && look.error.retry !== 'never')?.error;
-    if (passing !== undefined && passing !== null) throw passing;
-    // One that cannot be read may hold it.
+    const patience = context.since + deps.times.settleForMs - deps.clock.now();
+    const passing =
+      patience > 0 && looks.find((look) => look.error !== null && look.error.retry !== 'never')?.error;
+    if (passing) throw passing;
+    // One that cannot be read may hold it; so may one that did not answer for as long as anybody waits.
     if (looks.some((look) => look.holds === 'new' || look.holds === 'unknown')) return stranger;
   }
   return null;

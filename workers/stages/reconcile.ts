@@ -1,4 +1,5 @@
 // After Redis may have lost its last writes: holds each open job against vendor, vault and consumers before anything is written. Law: what the record does not explain is taken back or named, never guessed.
+import { isoTime } from '../../shared/lib/clock.ts';
 import { isVelvetError, type VelvetError } from '../../shared/lib/errors.ts';
 import { fenceCounter, type Fence } from '../../shared/lib/lease.ts';
 import { systemOperator } from '../../shared/redis/events.ts';
@@ -24,6 +25,7 @@ import {
   fenceOf,
   heldByAnother,
   heldByConsumers,
+  mintOf,
   strangersOf,
   type Stranger,
 } from './lost-mints.ts';
@@ -61,11 +63,28 @@ export async function reconcile(
   const fences = [...pending, ...seen.flatMap(({ minted }) => minted.map(fenceOf))];
   const fence = await deps.claims.raiseFence(ref, Math.max(0, ...fences.map(fenceCounter)) + FORGOTTEN_MAX);
   for (const { job, minted } of seen) {
-    const waitMs = await holdAgainstTheWorld(deps, { job, minted, fence, context });
+    const waitMs = await told(deps, job, () => holdAgainstTheWorld(deps, { job, minted, fence, context }));
     if (waitMs > 0) return waitMs;
   }
   return 0;
 }
+
+/** What keeps the look from an end stands on the job: until then it goes nowhere, and no action on it is taken. */
+async function told(deps: StageDeps, job: Job, look: () => Promise<number>): Promise<number> {
+  try {
+    const waitMs = await look();
+    if (waitMs > 0) await sayWhyNot(deps, job, { code: 'degraded', detail: lateWrite(deps, waitMs) });
+    return waitMs;
+  } catch (error) {
+    if (isVelvetError(error) && !overtaken(error)) await sayWhyNot(deps, job, error);
+    throw error;
+  }
+}
+
+const overtaken = ({ code }: VelvetError) => code === 'stale_version' || code === 'stale_fence';
+
+const lateWrite = (deps: StageDeps, waitMs: number) =>
+  `A write that Redis has lost may still land until ${isoTime(deps.clock.now() + waitMs)}; what it did is looked at once more then.`;
 
 async function mintedBy(deps: StageDeps, job: Job, context: LookContext): Promise<readonly Handle[]> {
   try {
@@ -77,18 +96,28 @@ async function mintedBy(deps: StageDeps, job: Job, context: LookContext): Promis
     // What is past its mint and goes forward needs no list, and a revocation by hand must not wait for the authority that it replaces.
     const needless = forward.includes(job.status) && job.newAuthId !== null;
     if (needless && isVelvetError(error) && error.code === 'authority_invalid') return [];
-    if (isVelvetError(error) && job.error?.code !== error.code) await sayWhyNot(deps, job, error);
+    if (isVelvetError(error)) await sayWhyNot(deps, job, error);
     throw error;
   }
 }
 
-async function sayWhyNot(deps: StageDeps, job: Job, error: VelvetError): Promise<void> {
-  const detail = `Redis was restarted, and the job goes on once what it did was looked at again. ${error.detail}`;
+const DELAYED = 'Redis was restarted, and the job goes on once what it did was looked at again.';
+
+/** Once. What a failed job stands at is worth more to whoever reads it. */
+async function sayWhyNot(
+  deps: StageDeps,
+  job: Job,
+  error: Pick<VelvetError, 'code' | 'detail'>,
+): Promise<void> {
+  if (job.error !== null && (!isDelay(job) || job.error.code === error.code)) return;
+  const detail = `${DELAYED} ${error.detail}`;
   await deps.transitions.apply(job, 'reconcile_delayed', speakerOf(job), () => ({
     patch: errorPatch(deps, { code: error.code, detail }),
     detail: { code: error.code, reason: detail },
   }));
 }
+
+const isDelay = (job: Job) => job.error?.detail.startsWith(DELAYED) === true;
 
 interface Seen {
   readonly job: Job;
@@ -106,8 +135,12 @@ async function holdAgainstTheWorld(deps: StageDeps, seen: Seen): Promise<number>
     const found = await aboutLostMint(deps, seen, strangers);
     if (found !== 'nobody holds it') return found.waitMs;
   }
+  // Aborted where nobody had looked yet: what its cleanup is to take back, or to name, must be on its record.
+  const lost =
+    job.status === 'aborted' && begun ? await heldByConsumers(deps, job, strangers, context) : null;
   const promoted = await isPromoted(deps, job);
-  const expectsNew = job.newAuthId !== null && !forward.includes(job.status) && !promoted;
+  const proving = job.status === 'revoking' && !job.promoting;
+  const expectsNew = job.newAuthId !== null && (proving || !forward.includes(job.status)) && !promoted;
   if (expectsNew && (await isDead(deps, job, context))) {
     await stopped(deps, job, null, {
       context,
@@ -120,11 +153,16 @@ async function holdAgainstTheWorld(deps: StageDeps, seen: Seen): Promise<number>
   await deps.transitions.apply(job, 'reconciled', speakerOf(job), async (now) => ({
     patch: {
       ...newTasks(now),
+      ...(isDelay(now) ? { error: null } : {}),
+      ...(lost === null ? {} : mintOf(deps, now, lost)),
       ...(begun ? { ...untilForgottenIsOver(deps, now, context), minted_by: now.mintedBy ?? 'velvet' } : {}),
       ...(promoted ? forwardOnly(now) : {}),
     },
     forgotten: FORGOTTEN_MAX,
-    rows: now.newAuthId === null ? [] : (await deps.store.rows(now)).map((row) => suspected(deps, row)),
+    rows:
+      now.newAuthId === null && !(begun && now.status === 'aborted')
+        ? []
+        : (await deps.store.rows(now)).map((row) => suspected(deps, row)),
     detail: { promoted, mint_begun: begun },
   }));
   context.log.info('held against the world', { job_id: job.jobId, status: job.status, promoted });
@@ -140,10 +178,11 @@ async function aboutLostMint(
   strangers: readonly Stranger[],
 ): Promise<'nobody holds it' | { readonly waitMs: number }> {
   const { job, context } = seen;
+  // Before the look: what lands while it is taken is seen by the next one.
+  const waitMs = await untilHeldOrNever(deps, job, strangers, context);
   const held = await heldByConsumers(deps, job, strangers, context);
   const why = 'a mint that its record does not know';
   if (held === null) {
-    const waitMs = await untilHeldOrNever(deps, job, strangers, context);
     if (waitMs > 0) return { waitMs };
     if (job.status !== 'init') return 'nobody holds it';
     if (await mayVerify(deps, job)) await verifiedAnew(deps, job, seen);

@@ -180,7 +180,8 @@ export async function endedWell(run: Run): Promise<void> {
   }
 
   expect(await world.store.claimant(refOf(run))).toBeNull();
-  const message = await until(() => world.slack.messages[0] ?? null);
+  const ends = () => world.slack.messages.find(({ text }) => text?.startsWith('Rotation done') === true);
+  const message = await until(() => ends() ?? null);
   expect(message.text).toContain(jobId);
   await noValueOutside(run);
 }

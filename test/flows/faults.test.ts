@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { errorTable, type ErrorCode } from '../../shared/lib/errors.ts';
 import { statuses, type Status } from '../../shared/rotation/statuses.ts';
-import { until, type JobView, type WorldOptions } from '../harness.ts';
+import { CREDENTIAL, ENV, until, type JobView, type WorldOptions } from '../harness.ts';
 import { startRedis, type RedisServer } from '../redis-server.ts';
 import type { ScriptedFault } from '../sim/faults.ts';
 import {
@@ -185,11 +185,17 @@ function survivesOnce(call: VendorCallCase, fault: FaultKind, expected: Expected
 /** The message comes, and comes once unless an answer was lost; the rotation does not notice. */
 async function tells(run: Run, { on, deed, mayRepeat, arrives }: SlackCase): Promise<Status> {
   const { world, jobId } = run;
+  // Of the last message: at the gates before it the operator is told, too.
+  await drive(run, 'validated');
+  await until(
+    () => world.slack.messages.find(({ text }) => text?.startsWith('Ready to revoke') === true) ?? null,
+  );
   const scripted = world.slack.script({ on, do: deed, times: 2 });
   const end = await drive(run);
-  const said = arrives ? 'msg="operator told"' : 'msg="notify failed"';
-  await until(() => world.log.find((line) => line.includes(said)) ?? null);
-  const told = world.slack.messages.filter((message) => message.text?.includes(jobId) === true).length;
+  const said = arrives ? /msg="operator told".* status=done/ : /msg="notify failed"/;
+  await until(() => world.log.find((line) => said.test(line)) ?? null);
+  const ending = `Rotation done: \`${CREDENTIAL}\` (${ENV}), job \`${jobId}\``;
+  const told = world.slack.messages.filter(({ text }) => text?.startsWith(ending) === true).length;
   const most = mayRepeat ? 1 + scripted.fired : 1;
   expect(told).toBeGreaterThanOrEqual(arrives ? 1 : 0);
   expect(told).toBeLessThanOrEqual(arrives ? most : 0);

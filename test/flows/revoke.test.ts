@@ -87,10 +87,14 @@ test('the operator who moved the job last hears of its end in a direct message, 
   const jobId = await world.toValidated();
   await world.stage(jobId, { action: 'proceed_revoke', ticket_id: 'ROT-1' });
   await world.reaches(jobId, 'done');
-  const message = await until(() => world.slack.messages[0] ?? null);
+  const ends = () => world.slack.messages.filter(({ text }) => text?.startsWith('Rotation done') === true);
+  const message = await until(() => ends()[0] ?? null);
   expect(message.channel).toBe(world.slack.dm('U0OPERATOR'));
   expect(message.text).toContain(jobId);
-  expect(world.slack.messages).toHaveLength(1);
+  expect(ends()).toHaveLength(1);
+  // On the way it asked for what only a person may do.
+  const titles = world.slack.messages.map(({ text }) => text?.split(':')[0]);
+  expect(titles).toEqual(['Ready to mint', 'Ready to revoke', 'Rotation done']);
 
   const other = await world.create();
   await world.stage(other, { action: 'abort' });

@@ -108,7 +108,7 @@ async function ofTheJob(sight: Sight): Promise<readonly string[]> {
           (job.mintedBy === null || story.ended.has(base.token)) &&
           one === '3 vault: what was verified is not what the job recorded'
         ) &&
-        // A phase that waits for a person alone sends no message yet.
+        // A phase that waits for a person alone is told of by the sweeper, whose tasks have other names.
         !(job.tally.manual > 0 && one === `1 silent: nobody is told of ${job.status}`) &&
         !(story.ended.has(base.token) && one === '5 old token: dead before it was time') &&
         !(story.ended.has(sight.next ?? '') && one.startsWith('2 handles: the new token')),

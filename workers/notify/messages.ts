@@ -2,38 +2,81 @@
 import { onlyAPersonIsLeft, type Job } from '../../shared/rotation/job.ts';
 import { openResiduals } from '../../shared/rotation/residuals.ts';
 import { provenByVelvet, statusIn, type Row } from '../../shared/rotation/rows.ts';
+import type { Status } from '../../shared/rotation/statuses.ts';
 
-/** The message for the job's present status, or null where this release says nothing about it. */
+/** The message for the job's present status, or null where it moves by itself and nobody need know. */
 export function messageFor(job: Job, rows: readonly Row[], publicUrl: string | null): string | null {
+  const said = onlyAPersonIsLeft(job) ? rowsWait(job, rows) : sentences[job.status]?.(job, rows);
+  if (said === undefined || said === null) return null;
   const where = `\`${escaped(job.credential)}\` (${job.env}), job \`${job.jobId}\``;
   const link = publicUrl === null ? '' : `\n${publicUrl}/tokens/${job.credential}/rotations/${job.jobId}`;
-  if (job.status === 'done') {
-    return `Rotation done: ${where}. Consumers: ${evidence(job, rows)}. The old token (${escaped(job.oldAuthId ?? 'no handle')}) is revoked.${link}`;
-  }
-  if (job.status === 'aborted' && job.cleanup === 'waiting')
-    return `Rotation stopped: ${where}. ${escaped(job.error?.detail ?? '')}${link}`;
-  if (job.status === 'aborted' && job.cleanup !== 'pending') {
-    const left = openResiduals(job.residuals).map(
-      (residual) => `\n• ${residual.kind}: ${escaped(residual.who)} — ${escaped(residual.what_to_do)}`,
-    );
-    const rest = left.length === 0 ? 'Nothing is left behind.' : `Left for you:${left.join('')}`;
-    return `Rotation aborted: ${where}, by ${escaped(job.movedBy?.operatorId ?? 'nobody')}. ${rest}${link}`;
-  }
-  if (onlyAPersonIsLeft(job)) {
-    const phase = job.phase ?? 'validate';
-    const mine = rows.filter((row) => statusIn(row, phase) === 'manual_required');
-    const names = mine.map((row) => escaped(row.consumer_id));
-    const shown = [
-      ...names.slice(0, NAMED),
-      ...(names.length > NAMED ? [`${names.length - NAMED} more`] : []),
-    ];
-    return `Waiting for you: ${where}, ${job.status}. Velvet cannot look at ${shown.join(', ')}. See what each runs on, then send confirm_consumer with a note, or skip_consumer with a reason.${link}`;
-  }
-  return null;
+  return `${said.title}: ${where}${said.rest}${link}`;
+}
+
+interface Said {
+  readonly title: string;
+  /** Goes on after the job's name, with its own punctuation. */
+  readonly rest: string;
+}
+
+type Sentence = (job: Job, rows: readonly Row[]) => Said | null;
+
+// oxfmt-ignore
+const sentences: Readonly<Partial<Record<Status, Sentence>>> = {
+  verified:           (job) => gate('Ready to mint', `. Both tokens pass.${job.currentState === 'dead' ? ' The current one is dead, so there is no way back to it.' : ''} Send proceed_mint, or abort.`),
+  validated:          (job, rows) => gate('Ready to revoke', `. Consumers: ${evidence(job, rows)}. Send proceed_revoke with a ticket, or abort.`),
+  verify_failed:      (job) => failed('Verify failed', job, 'Mend it and send retry, or abort; nothing was changed.'),
+  mint_failed:        (job) => failed('Mint failed', job, 'Send retry or abort; the old token is untouched.'),
+  distribute_partial: (job, rows) => rowsFailed('Some consumers were not written', job, rows),
+  distribute_failed:  (job, rows) => rowsFailed('No consumer was written', job, rows),
+  validate_partial:   (job, rows) => rowsFailed('Some consumers are not proven', job, rows),
+  validate_failed:    (job, rows) => rowsFailed('No consumer is proven', job, rows),
+  revoke_failed:      (job) => failed('The old token may be live', job, 'Send retry; or revoke it by hand and send mark_revoked.'),
+  done:               (job, rows) => gate('Rotation done', `. Consumers: ${evidence(job, rows)}. The old token (${escaped(job.oldAuthId ?? 'no handle')}) is revoked.`),
+  aborted:            (job) => stopped(job),
+};
+
+const gate = (title: string, rest: string): Said => ({ title, rest });
+
+function failed(title: string, job: Job, next: string): Said {
+  return { title, rest: `. ${escaped(job.error?.detail ?? '')} ${next}` };
+}
+
+function rowsFailed(title: string, job: Job, rows: readonly Row[]): Said {
+  const phase = job.phase ?? 'distribute';
+  const bad = rows.filter((row) => statusIn(row, phase) === 'failed');
+  const lines = bad.map((row) => `\n• ${escaped(row.consumer_id)}: ${escaped(row.error?.detail ?? 'no reason is known')}`); // prettier-ignore
+  const next = 'Send retry once they are mended; or confirm_consumer with a note, skip_consumer with a reason, or abort.'; // prettier-ignore
+  return { title, rest: `.${named(lines, '\n• ').join('')}\n${next}` };
+}
+
+function stopped(job: Job): Said | null {
+  if (job.cleanup === 'pending') return null;
+  if (job.cleanup === 'waiting')
+    return { title: 'Rotation stopped', rest: `. ${escaped(job.error?.detail ?? '')}` };
+  const left = openResiduals(job.residuals).map(
+    (residual) => `\n• ${residual.kind}: ${escaped(residual.who)} — ${escaped(residual.what_to_do)}`,
+  );
+  const rest = left.length === 0 ? 'Nothing is left behind.' : `Left for you:${left.join('')}`;
+  return { title: 'Rotation aborted', rest: `, by ${escaped(job.movedBy?.operatorId ?? 'nobody')}. ${rest}` };
+}
+
+function rowsWait(job: Job, rows: readonly Row[]): Said {
+  const phase = job.phase ?? 'validate';
+  const mine = rows.filter((row) => statusIn(row, phase) === 'manual_required');
+  const names = named(mine.map((row) => escaped(row.consumer_id)), ''); // prettier-ignore
+  return {
+    title: 'Waiting for you',
+    rest: `, ${job.status}. Velvet cannot look at ${names.join(', ')}. See what each runs on, then send confirm_consumer with a note, or skip_consumer with a reason.`,
+  };
 }
 
 /** Slack cuts a message at 4,000 characters. */
 const NAMED = 20;
+
+function named(all: readonly string[], before: string): readonly string[] {
+  return all.length <= NAMED ? all : [...all.slice(0, NAMED), `${before}${all.length - NAMED} more`];
+}
 
 /** "3 proven on the new token, 1 confirmed by hand, 1 skipped": what each count rests on. */
 function evidence(job: Job, rows: readonly Row[]): string {

@@ -16,7 +16,7 @@ import { openQueues } from '../shared/queue/queues.ts';
 import { createAnswers } from '../shared/redis/answers.ts';
 import { createClaims } from '../shared/redis/claim.ts';
 import { createJobStore } from '../shared/redis/job-store.ts';
-import { createGround, type Ground } from '../shared/redis/ground.ts';
+import { createGround } from '../shared/redis/ground.ts';
 import { createSystemStore, type WorkerFamily } from '../shared/redis/system-store.ts';
 import type { QueueName } from '../shared/rotation/effects.ts';
 import type { Times } from '../shared/times.ts';
@@ -29,7 +29,6 @@ import { notify } from './notify/notifier.ts';
 import { createSlack } from './notify/slack.ts';
 import { sureGround, type GroundDeps } from './on-sure-ground.ts';
 import { startWorker, type Handlers } from './run.ts';
-import { lookForLostJobs } from './stages/bring-back.ts';
 import { unavailable } from './stages/availability.ts';
 import { cleanup } from './stages/cleanup.ts';
 import type { CoreDeps, StageDeps, ValueDeps } from './stages/deps.ts';
@@ -99,7 +98,7 @@ export function startFamily<F extends WorkerFamily>(
     reconcile = null,
     alsoLooked = [],
     beside = [],
-  } = familyTable[family](env, { core, door, around, ground: known });
+  } = familyTable[family](env, { core, door, around });
   // A message is never wrong to send, and the alarm waits for nobody.
   const waiting = family !== 'notifier';
   const ground = sureGround({ ground: known, times, clock, reconcile });
@@ -137,7 +136,6 @@ interface Parts {
   readonly core: CoreDeps;
   readonly door: Door;
   readonly around: Surroundings;
-  readonly ground: Ground;
 }
 interface Work {
   readonly handlers: Handlers;
@@ -152,7 +150,7 @@ type Family<E> = (env: E, parts: Parts) => Work;
 
 const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
   stage(env: StageEnv, parts) {
-    const { core, around, ground } = parts;
+    const { core, around } = parts;
     const deps = stageDeps(env, parts);
     const healthcheck = createHealthcheck({ door: parts.door, times: core.times });
     const handlers: Handlers = {
@@ -191,10 +189,6 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
         },
       },
       ...audit.duties,
-      {
-        everyMs: core.times.sweepMs,
-        does: lookForLostJobs({ ...deps, manifest, log: around.log }, env.appEnv, ground),
-      },
     ];
     const answering = answerQuestions({
       ...around,

@@ -13,8 +13,6 @@ export interface Ground {
   /** What is looked at from here on is looked at under this server: hand it to `reconciled` when it is done. */
   server(): Promise<string>;
   reconciled(ref: CredentialRef, server: string): Promise<void>;
-  /** The record was found to lack something: it is held against the world (again). */
-  doubt(ref: CredentialRef): Promise<void>;
 }
 
 /** `redis` is the connection that the scripts go over: when it breaks, another server may answer next. */
@@ -43,12 +41,6 @@ export function createGround(redis: Redis): Ground {
 
     async reconciled({ credential, env }, looked) {
       await guarded(redis.set(credentialKeys(credential, env).server, looked));
-    },
-
-    async doubt({ credential, env }) {
-      const { server: last } = credentialKeys(credential, env);
-      await guarded(redis.del(last));
-      sureOf.delete(last);
     },
   };
 }

@@ -1,10 +1,8 @@
 // Jobs of which Redis lost everything while their values lie in the vault. Law: what has no record is given one under its own id, so that what it did is taken back like anything else.
 import { isoTime } from '../../shared/lib/clock.ts';
-import { logfields } from '../../shared/lib/log.ts';
 import { pinned, type Pinned } from '../../shared/manifest/pin.ts';
 import type { Manifest } from '../../shared/manifest/schema.ts';
 import { systemOperator } from '../../shared/redis/events.ts';
-import type { Ground } from '../../shared/redis/ground.ts';
 import type { OpenRequest } from '../../shared/redis/job-writes.ts';
 import type { JobRef } from '../../shared/rotation/effects.ts';
 import type { TaskContext } from '../run.ts';
@@ -38,31 +36,6 @@ export async function bringBack(
     await deps.store.open(firstRecord({ ...ref, jobId }, pins, slot, deps.clock.now()));
   }
   return pins === null ? [] : unknown;
-}
-
-/**
- * Looks once under each Redis server at every credential of the manifest: one of which Redis knows nothing any more stands on no
- * list that anybody walks. What was brought back puts its credential in doubt, so that it is reconciled.
- */
-export function lookForLostJobs(
-  deps: BringBackDeps & Pick<TaskContext, 'log'>,
-  env: string,
-  ground: Pick<Ground, 'server' | 'doubt'>,
-): (stopping: AbortSignal) => Promise<void> {
-  const looked = new Map<string, string>();
-  return async (stopping) => {
-    const server = await ground.server();
-    for (const { token_name: credential } of deps.manifest.credentials) {
-      if (looked.get(credential) === server || stopping.aborted) continue;
-      const ref = { credential, env };
-      try {
-        if ((await bringBack(deps, ref, deps)).length > 0) await ground.doubt(ref);
-        looked.set(credential, server);
-      } catch (error) {
-        deps.log.warn('not looked for lost jobs yet', { credential, ...logfields(error) });
-      }
-    }
-  };
 }
 
 /** A job has its record long before its slot, and no record is ever removed: a slot that was seen without one has lost it. */

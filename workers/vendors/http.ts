@@ -8,6 +8,7 @@ import { openDeadline } from './http-deadline.ts';
 import type { Deadline } from './http-deadline.ts';
 import { failure, isChange, lostAnswer, statusFailure } from './http-failures.ts';
 import type { Answer, FailureFacts, RequestName } from './http-failures.ts';
+import { doorAware } from './http-global.ts';
 import { onTheWire, pathOf } from './http-request.ts';
 import type { VendorRequest } from './http-request.ts';
 
@@ -62,10 +63,11 @@ export function createDoor(deps: DoorDeps): Door {
 }
 
 /** Stands in for `globalThis.fetch` in a worker: a library that was not given the door finds no way around it. */
-export const noOtherFetch: typeof fetch = () =>
+export const noOtherFetch: typeof fetch = doorAware(() =>
   Promise.reject(
     new VelvetError('invariant_broken', 'a request outside the door: give this library door.fetchFor(call)'),
-  );
+  ),
+);
 
 async function send(deps: DoorDeps, call: VendorCall, request: VendorRequest): Promise<VendorResponse> {
   const asHint = request.accept === 'any';
@@ -218,7 +220,8 @@ async function readBody(
   return new Uint8Array(Buffer.concat(chunks));
 }
 
-function readable(name: RequestName, answer: Answer): VendorResponse {
+/** An answer that was received whole, as handlers read it. */
+export function readable(name: RequestName, answer: Answer): VendorResponse {
   const text = new TextDecoder().decode(answer.body);
   const requestId = /^[\w-]{1,64}$/.exec(answer.headers['request-id'] ?? '')?.[0];
   const facts = { httpStatus: answer.status, kind: `HTTP${answer.status}` };

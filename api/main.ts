@@ -29,6 +29,7 @@ async function main(): Promise<void> {
   const manifest = loadManifest(env.manifestPath, {
     allowLoopback: env.allowLoopback,
     velvetApp: env.velvetApp,
+    infisicalPlace: env.infisicalPlace,
   });
   const onError = (error: Error) => log.warn('redis connection failed', logfields(error));
   const boot = connect(env.redis, 'working', times, onError);

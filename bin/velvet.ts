@@ -33,8 +33,12 @@ manifest
   .argument('[file]', 'instead of the one that this installation uses')
   .action((file: string | undefined) =>
     runCommand(() => {
-      const { manifestPath, allowLoopback, velvetApp } = environment();
-      const { credentials, subscribers } = loadManifest(file ?? manifestPath, { allowLoopback, velvetApp });
+      const { manifestPath, allowLoopback, velvetApp, infisicalPlace } = environment();
+      const { credentials, subscribers } = loadManifest(file ?? manifestPath, {
+        allowLoopback,
+        velvetApp,
+        infisicalPlace,
+      });
       process.stdout.write(
         `ok: ${counted(credentials.length, 'credential')}, ${counted(subscribers.length, 'row')}\n`,
       );

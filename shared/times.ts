@@ -15,6 +15,7 @@ export interface Times {
   readonly retryBackoffMaxMs: number;
   readonly rateLimitWaitMs: number;
   readonly rateLimitWaitMaxMs: number;
+  readonly loginCoolDownMs: number;
   readonly cleanupRetryMs: number;
   readonly taskLockMs: number;
   readonly stalledCheckMs: number;
@@ -68,6 +69,8 @@ export const times: Times = {
   rateLimitWaitMs: 30_000,
   /** A vendor that asks for a longer pause than this is reported instead of waited for. */
   rateLimitWaitMaxMs: 300_000,
+  /** Infisical locks a client id out for 300 s after three refused logins: a refused one is not tried again before that is over. */
+  loginCoolDownMs: 300_000,
   /** A cleanup that could not finish (vendor down, authority dead) is taken up again this often, until it can. */
   cleanupRetryMs: 60_000,
   /** With 10 s and 5 s a task of a killed process runs again after 14.5 s (tried); BullMQ's defaults took 89 s. */

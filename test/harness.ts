@@ -450,6 +450,8 @@ function workerEnv({
     allowLoopback: true,
     allowVolatileRedis: false,
     velvetApp: null,
+    infisicalPlace: { host: 'app.infisical.com', projectId: null, folder: '/velvet' },
+    infisical: null,
     publicUrl: null,
     probeKey: null,
     slack: {

@@ -43,10 +43,11 @@ import { checkRevoked, revoke } from './stages/revoke.ts';
 import { sweep } from './stages/sweep.ts';
 import { verify } from './stages/verify.ts';
 import { createAuthorities } from './vault/authorities.ts';
-import { fileVault } from './vault/file.ts';
+import { openVault } from './vault/open.ts';
 import { createValues } from './vault/values.ts';
 import { createHealthcheck } from './vendors/healthcheck.ts';
 import { createDoor, type Door } from './vendors/http.ts';
+import { infisicalSecrets, type InfisicalSecrets } from './vendors/infisical/secrets.ts';
 import { createRegistry } from './vendors/registry.ts';
 
 /** The doors to the outside and what time is; the process passes in the real ones, a test its own. */
@@ -167,6 +168,7 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
     const manifest = loadManifest(env.manifestPath, {
       allowLoopback: env.allowLoopback,
       velvetApp: env.velvetApp,
+      infisicalPlace: env.infisicalPlace,
     });
     const audit = createAudit({
       ...around,
@@ -240,14 +242,20 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
   },
 };
 
-function valueDeps(env: ValueEnv & { readonly appEnv: string }, { core, around }: Parts): ValueDeps {
-  const vault = fileVault({
-    dir: env.vault.dir,
-    key: env.vault.key,
-    folder: env.vault.folder,
-    env: env.appEnv,
-    clock: around.clock,
-  });
+/** One for the vault and the rows of a family: they share its logins. */
+function secretsAt(siteUrl: string, { core, door, around }: Parts): InfisicalSecrets {
+  return infisicalSecrets({ door, clock: around.clock, siteUrl, times: core.times });
+}
+
+function valueDeps(
+  env: ValueEnv & { readonly appEnv: string },
+  parts: Parts,
+  shared: InfisicalSecrets | null = null,
+): ValueDeps {
+  const { core, around } = parts;
+  const { vault: kept } = env;
+  const secrets = shared ?? (kept.kind === 'infisical' ? secretsAt(kept.infisical.siteUrl, parts) : null);
+  const vault = openVault(kept, env.appEnv, { secrets, clock: around.clock });
   return {
     ...core,
     vault,
@@ -257,17 +265,30 @@ function valueDeps(env: ValueEnv & { readonly appEnv: string }, { core, around }
 }
 
 function stageDeps(env: DistributeEnv | StageEnv, parts: Parts): StageDeps {
-  const values = valueDeps(env, parts);
+  const { infisical } = env;
+  const secrets = infisical && secretsAt(infisical.siteUrl, parts);
+  const values = valueDeps(env, parts, secrets);
   const { lateMs, rateLimitWaitMs } = parts.core.times;
   const registry = createRegistry({
     times: { lateMs, rateLimitWaitMs },
     door: parts.door,
     clock: parts.around.clock,
     herokuApiUrl: env.heroku.apiUrl,
+    infisical: infisical &&
+      secrets && {
+        secrets,
+        clientId: infisical.clientId,
+        projectId: infisical.projectId,
+        environment: env.appEnv,
+        ownFolder: env.infisicalPlace.folder,
+      },
   });
   return {
     ...values,
     registry,
-    authorities: createAuthorities(values.vault, { HK_VELVET_BOOTSTRAP: env.heroku.bootstrap }),
+    authorities: createAuthorities(values.vault, {
+      HK_VELVET_BOOTSTRAP: env.heroku.bootstrap,
+      INFISICAL_CLIENT_SECRET: infisical?.clientSecret ?? null,
+    }),
   };
 }

@@ -1,5 +1,6 @@
 // What stops a deploy: a faulty environment of any family, a faulty manifest, an unfit Redis. Law: all of it is told at once.
 import { envReader, type EnvSource } from '../../shared/lib/env-reader.ts';
+import { readInfisicalPlace } from '../../shared/lib/env-vault.ts';
 import { EnvError, readEnv } from '../../shared/lib/env.ts';
 import { loadManifest, ManifestError } from '../../shared/manifest/load.ts';
 import type { Manifest } from '../../shared/manifest/schema.ts';
@@ -49,6 +50,7 @@ function readManifest(source: EnvSource): readonly [Manifest | null, readonly st
   const options = {
     allowLoopback: allowed(source, 'VELVET_ALLOW_LOOPBACK'),
     velvetApp: source['HEROKU_APP_NAME'] ?? null,
+    infisicalPlace: readInfisicalPlace(envReader(source)),
   };
   try {
     return [loadManifest(path, options), []];

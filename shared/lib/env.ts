@@ -1,7 +1,11 @@
 // The typed environment of each process family: the only reader of process.env. Law: a family gets only what it needs, and no problem's text holds a value.
 import { envReader, unknownNames } from './env-reader.ts';
 import type { EnvReader, EnvSource, RedisEnv } from './env-reader.ts';
+import { readInfisical, readInfisicalPlace, readVault, vaultIsSet } from './env-vault.ts';
+import type { InfisicalEnv, InfisicalPlace, VaultEnv } from './env-vault.ts';
 import type { Secret } from './secret.ts';
+
+export type { VaultEnv } from './env-vault.ts';
 
 export type AppEnv = 'prod' | 'staging' | 'development';
 
@@ -14,13 +18,7 @@ export interface CommonEnv {
   readonly allowVolatileRedis: boolean;
   /** The Heroku app that this process runs in, where Heroku names it. */
   readonly velvetApp: string | null;
-}
-
-export interface FileVaultEnv {
-  readonly kind: 'file';
-  readonly dir: string;
-  readonly key: Buffer;
-  readonly folder: string;
+  readonly infisicalPlace: InfisicalPlace;
 }
 
 export interface HerokuEnv {
@@ -46,7 +44,7 @@ export interface AlarmEnv {
 
 /** What the families have that work with values. */
 export interface ValueEnv {
-  readonly vault: FileVaultEnv;
+  readonly vault: VaultEnv;
   readonly fingerprintKey: Buffer;
 }
 
@@ -62,6 +60,7 @@ export interface WebEnv extends CommonEnv, LinkEnv {
 
 export interface StageEnv extends CommonEnv, LinkEnv, AlarmEnv, ValueEnv {
   readonly heroku: HerokuEnv;
+  readonly infisical: InfisicalEnv | null;
   /** The seed of the Ed25519 key that seals are signed with: 32 bytes. */
   readonly auditSigningKey: Buffer;
   /** How long audit events are kept before they leave for the log. */
@@ -70,6 +69,7 @@ export interface StageEnv extends CommonEnv, LinkEnv, AlarmEnv, ValueEnv {
 
 export interface DistributeEnv extends CommonEnv, AlarmEnv, ValueEnv {
   readonly heroku: HerokuEnv;
+  readonly infisical: InfisicalEnv | null;
 }
 
 export interface HealthcheckEnv extends CommonEnv, AlarmEnv, ValueEnv {
@@ -87,10 +87,12 @@ export interface CliEnv {
   readonly manifestPath: string;
   readonly allowLoopback: boolean;
   readonly allowVolatileRedis: boolean;
-  readonly vault: FileVaultEnv | null;
+  readonly vault: VaultEnv | null;
   readonly fingerprintKey: Buffer | null;
   readonly heroku: HerokuEnv;
+  readonly infisical: InfisicalEnv | null;
   readonly velvetApp: string | null;
+  readonly infisicalPlace: InfisicalPlace;
 }
 
 /** The release step gets the common part, after every family's was read: a bad deploy stops there. */
@@ -145,7 +147,7 @@ const cliParts = {
   appEnv: 'APP_ENV is not set: set it to prod, staging or development',
   redis: 'REDIS_URL is not set: set it to redis://<host>:<port> or, with TLS, rediss://<host>:<port>',
   vault:
-    "VELVET_FILE_VAULT_KEY is not set: set it to the vault's key, on the machine that has the vault's folder (never a dyno)",
+    "VELVET_FILE_VAULT_KEY is not set: set it to the vault's key, on the machine that has the vault's folder (never a dyno); with VELVET_VAULT=infisical set INFISICAL_CLIENT_ID, INFISICAL_CLIENT_SECRET and INFISICAL_PROJECT_ID",
   fingerprintKey: 'VELVET_FINGERPRINT_KEY is not set: set it to the key that the workers have',
 } as const;
 
@@ -163,6 +165,7 @@ const families: { readonly [F in Family]: (reader: EnvReader) => EnvByFamily[F] 
     ...readAlarm(reader),
     ...readValues(reader),
     heroku: readHeroku(reader),
+    infisical: readInfisical(reader),
     auditSigningKey: reader.key('VELVET_AUDIT_SIGNING_KEY'),
     // The specification's default: a year, and the weeks in which somebody asks about it.
     auditDays: reader.days('VELVET_AUDIT_DAYS', 400),
@@ -172,6 +175,7 @@ const families: { readonly [F in Family]: (reader: EnvReader) => EnvByFamily[F] 
     ...readAlarm(reader),
     ...readValues(reader),
     heroku: readHeroku(reader),
+    infisical: readInfisical(reader),
   }),
   healthcheck: (reader) => ({
     ...readCommon(reader),
@@ -188,9 +192,10 @@ const families: { readonly [F in Family]: (reader: EnvReader) => EnvByFamily[F] 
       token: reader.secret('VELVET_TOKEN'),
       appEnv: ifSet('APP_ENV', () => readAppEnv(reader)),
       redis: ifSet('REDIS_URL', () => reader.redis('REDIS_URL')),
-      vault: reader.onDyno ? null : ifSet('VELVET_FILE_VAULT_KEY', () => readVault(reader)),
+      vault: vaultIsSet(reader) ? readVault(reader) : null,
       fingerprintKey: ifSet('VELVET_FINGERPRINT_KEY', () => reader.key('VELVET_FINGERPRINT_KEY')),
       heroku: readHeroku(reader),
+      infisical: readInfisical(reader),
     };
   },
   release: (reader) => {
@@ -214,6 +219,7 @@ function readPlace(reader: EnvReader): Omit<CommonEnv, 'appEnv' | 'redis'> {
     allowLoopback: readAllowance(reader, 'VELVET_ALLOW_LOOPBACK'),
     allowVolatileRedis: readAllowance(reader, 'VELVET_ALLOW_VOLATILE_REDIS'),
     velvetApp: reader.get('HEROKU_APP_NAME') ?? null,
+    infisicalPlace: readInfisicalPlace(reader),
   };
 }
 
@@ -263,34 +269,6 @@ function readVendorUrl(reader: EnvReader, name: string, fallback: string): strin
 
 function readValues(reader: EnvReader): ValueEnv {
   return { vault: readVault(reader), fingerprintKey: reader.key('VELVET_FINGERPRINT_KEY') };
-}
-
-function readVault(reader: EnvReader): FileVaultEnv {
-  const folder = reader.get('VELVET_VAULT_FOLDER') ?? '/velvet';
-  if (!/^(\/(?!\.{1,2}(\/|$))[A-Za-z0-9_.-]+)+$/.test(folder))
-    reader.problem(
-      'VELVET_VAULT_FOLDER must be a path like /velvet: a slash before each name, none at the end.',
-    );
-  const dir = reader.get('VELVET_FILE_VAULT_DIR') ?? '.velvet/vault';
-  return { kind: 'file', dir, key: readVaultKey(reader), folder };
-}
-
-function readVaultKey(reader: EnvReader): Buffer {
-  const kind =
-    reader.get('VELVET_VAULT') === undefined
-      ? 'file'
-      : reader.choice('VELVET_VAULT', ['file', 'infisical', 'ssm']);
-  if (kind !== 'file')
-    reader.problem(
-      'VELVET_VAULT must be file in this release: the infisical and ssm vaults come in a later one.',
-    );
-  else if (reader.onDyno)
-    reader.problem(
-      "VELVET_VAULT must not be file on a Heroku dyno: a dyno's file system is ephemeral, gone at each restart and seen by no other " +
-        'dyno, and every value would be lost with it. Run the workers on a machine with a disk until the infisical and ssm vaults come.',
-    );
-  else return reader.key('VELVET_FILE_VAULT_KEY');
-  return Buffer.alloc(0);
 }
 
 function frozen<T extends object>(env: T): T {

@@ -1,8 +1,14 @@
 // The whole rotation of one credential by hand, from the manifest: for the day Velvet is down, and for what it must not rotate.
-import { herokuAppOf } from './addresses.ts';
+import { herokuAppOf, infisicalFolderOf } from './addresses.ts';
 import { credentialOf, rowsOf } from './load.ts';
 import type { ActiveRow, Credential, Manifest, Subscriber } from './schema.ts';
-import { bootstrapCredentials, issuers, type BootstrapName, type IssuerName } from './vendors.ts';
+import {
+  bootstrapCredentials,
+  destinations,
+  issuers,
+  type BootstrapName,
+  type IssuerName,
+} from './vendors.ts';
 
 /**
  * Numbered steps as markdown, consumer by consumer, inactive rows included and marked; `env` narrows them to one
@@ -28,6 +34,8 @@ export function manualProcedure(manifest: Manifest, name: string, env?: string):
     ...finish(credential, rows),
   ]);
 }
+
+type InfisicalRow = Extract<Subscriber, { readonly update_method: 'INFISICAL_WRITE' }>;
 
 function numbered(title: string, steps: readonly string[]): string {
   return `${title}\n\n${steps.map((step, index) => `${index + 1}. ${step.replaceAll('\n', '\n   ')}`).join('\n')}\n`;
@@ -93,9 +101,21 @@ function writeStep(row: Subscriber): string {
 
 function pushLines(row: Subscriber): string[] {
   if (row.update_method === 'HEROKU_CONFIG_PATCH') return herokuLines(row);
+  if (row.update_method === 'INFISICAL_WRITE') return infisicalLines(row);
   if (row.update_method === 'OPERATOR_MANUAL') return [];
   const where = `${row.update_endpoint}${row.update_key === undefined ? '' : `, as \`${row.update_key}\``}`;
   return [`Write the new value (\`$NEW\`) with the vendor's own tool to ${where} (${row.update_method}).`];
+}
+
+function infisicalLines(row: InfisicalRow): string[] {
+  const folder = infisicalFolderOf(row.update_endpoint);
+  const { origin, host } = new URL(row.update_endpoint);
+  const domain = host === destinations.INFISICAL_WRITE.hosts[0] ? '' : ` --domain ${origin}/api`;
+  const at = `--path ${folder?.path ?? '<folder>'} --env ${folder?.environment ?? row.env} --projectId ${folder?.projectId ?? '"$INFISICAL_PROJECT_ID"'}${domain}`;
+  return [
+    `Write, logged in to Infisical (\`infisical login${domain}\`): \`infisical secrets set ${row.update_key}="$NEW" ${at} >/dev/null 2>&1; echo $?\` must print 0. The redirection is not optional: the command prints what it sets.`,
+    `Read it back without showing it: \`[ "$(infisical secrets get ${row.update_key} ${at} --expand=false --plain --silent)" = "$NEW" ]; echo $?\` must print 0. If it does not, a change policy of that folder may hold the change until somebody approves it.`,
+  ];
 }
 
 function herokuLines(row: ActiveRow): string[] {

@@ -1,5 +1,6 @@
 // What a manifest must keep beyond its shape: rules over whole entries, over a credential's rows, and over the file.
 import { faultOf, herokuAppOf, isLoopback } from './addresses.ts';
+import { checkInfisicalTarget, type OwnInfisical } from './infisical-rules.ts';
 import type { ActiveRow, Credential, Subscriber } from './schema.ts';
 import {
   bootstrapNames,
@@ -16,6 +17,8 @@ export interface RuleOptions {
   readonly allowLoopback: boolean;
   /** The Heroku app that Velvet runs in, where it is known. */
   readonly velvetApp?: string | null;
+  /** Velvet's own Infisical; the cloud's, with the default folder, unless given. */
+  readonly infisicalPlace?: OwnInfisical;
   /** The issuers' facts; another table where the table itself is under test. */
   readonly issuers?: Readonly<Record<IssuerName, IssuerFacts>>;
 }
@@ -122,7 +125,11 @@ function checkRow({ index, value }: Entry<Subscriber>, options: RuleOptions, rep
   if (value.update_method === 'HEROKU_CONFIG_PATCH') {
     checkHerokuTarget(value, at, options, report);
   } else if (value.update_method !== 'OPERATOR_MANUAL') {
-    checkAddress(value.update_endpoint, at('update_endpoint'), options, report);
+    const callable = checkAddress(value.update_endpoint, at('update_endpoint'), options, report);
+    if (callable && value.update_method === 'INFISICAL_WRITE')
+      checkInfisicalTarget(value.update_endpoint, options, (message) =>
+        report(at('update_endpoint'), message),
+      );
   }
 }
 

@@ -177,8 +177,18 @@ const herokuTarget = {
   update_auth_token_name: updateAuthority,
 };
 
+const infisicalTarget = {
+  update_method: z.literal('INFISICAL_WRITE'),
+  update_endpoint: address.describe('https://app.infisical.com/api/v4/secrets?secretPath=/<folder>'),
+  update_key: z
+    .string()
+    .regex(/^[\w.-]{1,200}$/, { error: 'the name of a secret is letters, digits, `_`, `.` and `-`' })
+    .describe('The name of the secret'),
+  update_auth_token_name: updateAuthority.default('INFISICAL_CLIENT_SECRET'),
+};
+
 const laterTarget = {
-  update_method: z.literal(['GITHUB_SECRET_PUT', 'INFISICAL_WRITE', 'SSM_PUT']),
+  update_method: z.literal(['GITHUB_SECRET_PUT', 'SSM_PUT']),
   update_endpoint: address.describe("The address of the vendor's API to write to"),
   update_key: words.describe('What the value is called there').optional(),
   update_auth_token_name: updateAuthority.optional(),
@@ -190,6 +200,10 @@ const herokuRow = z.strictObject({
   ...rowShape(destinations.HEROKU_CONFIG_PATCH.healthcheckAfterSeconds),
   ...herokuTarget,
 });
+const infisicalRow = z.strictObject({
+  ...rowShape(destinations.INFISICAL_WRITE.healthcheckAfterSeconds),
+  ...infisicalTarget,
+});
 const laterRow = z.strictObject({ ...rowShape(0), ...laterTarget });
 const byHandRow = z.strictObject({
   ...rowShape(0),
@@ -197,7 +211,12 @@ const byHandRow = z.strictObject({
   instructions: words.describe('What the operator must do, step by step'),
 });
 
-export const subscriberSchema = z.discriminatedUnion('update_method', [herokuRow, laterRow, byHandRow]);
+export const subscriberSchema = z.discriminatedUnion('update_method', [
+  herokuRow,
+  laterRow,
+  infisicalRow,
+  byHandRow,
+]);
 /** The part that every row has, for one whose update method is not known. */
 export const anySubscriberSchema = z.object(rowShape(0));
 
@@ -214,7 +233,7 @@ export type Credential = Manifest['credentials'][number];
 export type Subscriber = Manifest['subscribers'][number];
 
 /** The target part of one row, discriminated on `update_method`: what a destination is told. */
-const targetSchema = z.object(herokuTarget);
+const targetSchema = z.union([z.object(herokuTarget), z.object(infisicalTarget)]);
 export type Target = DeepReadonly<z.output<typeof targetSchema>>;
 
 /** A credential or row that this release carries out; the loader lets no other be active. */

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { EnvError } from '../../shared/lib/env.ts';
-import { common, every, full, problemsOf } from './env-fixture.ts';
+import { common, every, full, infisicalIdentity, problemsOf } from './env-fixture.ts';
 
 describe('problems', () => {
   test('all are said at once, each with its variable and what to set it to', () => {
@@ -38,7 +38,7 @@ describe('problems', () => {
   test.for(every)('none shows a value: %s', (family) => {
     const bad = 'sk-value-that-must-not-show';
     const names = `APP_ENV REDIS_URL PORT VELVET_ALLOW_LOOPBACK VELVET_PUBLIC_URL VELVET_VAULT VELVET_VAULT_FOLDER VELVET_FILE_VAULT_KEY
-      HEROKU_API_URL HK_VELVET_BOOTSTRAP VELVET_FINGERPRINT_KEY VELVET_AUDIT_SIGNING_KEY VELVET_AUDIT_DAYS VELVET_PROBE_KEY SL_BOT_NOTIFY SLACK_API_URL VELVET_URL VELVET_TOKEN VELVET_TYPO`;
+      HEROKU_API_URL HK_VELVET_BOOTSTRAP INFISICAL_SITE_URL INFISICAL_CLIENT_ID INFISICAL_CLIENT_SECRET INFISICAL_PROJECT_ID VELVET_FINGERPRINT_KEY VELVET_AUDIT_SIGNING_KEY VELVET_AUDIT_DAYS VELVET_PROBE_KEY SL_BOT_NOTIFY SLACK_API_URL VELVET_URL VELVET_TOKEN VELVET_TYPO`;
     const source = Object.fromEntries(names.split(/\s+/).map((name) => [name, ` ${bad}\n`]));
 
     const problems = problemsOf(family, source);
@@ -63,13 +63,20 @@ describe('problems', () => {
     ['SLACK_API_URL', 'https://slack.com/api/?x=1', 'SLACK_API_URL must be an address alone'],
     ['VELVET_VAULT_FOLDER', 'velvet', 'VELVET_VAULT_FOLDER must be a path like /velvet'],
     ['VELVET_VAULT_FOLDER', '/velvet/../etc', 'VELVET_VAULT_FOLDER must be a path like /velvet'],
-    ['VELVET_VAULT', 'infisical', 'VELVET_VAULT must be file in this release'],
+    ['VELVET_VAULT', 'ssm', 'VELVET_VAULT must be file or infisical in this release'],
     ['VELVET_VAULT', 'paper', 'VELVET_VAULT must be file, infisical or ssm.'],
+    ['INFISICAL_SITE_URL', 'http://infisical.example.com', 'INFISICAL_SITE_URL must be an https address'],
+    ['INFISICAL_PROJECT_ID', 'a b', 'INFISICAL_PROJECT_ID must be letters'],
+    ['INFISICAL_CLIENT_ID', '$(id)', 'INFISICAL_CLIENT_ID must be letters'],
+    ['INFISICAL_CLIENT_SECRET', 'pasted\n', 'INFISICAL_CLIENT_SECRET must be set without the white space'],
     ['SL_BOT_NOTIFY', 'xoxb', 'SLACK_ALERT_CHANNEL is not set'],
   ] as const;
 
   test.for(refused)('stage refuses %s=%s', ([name, value, problem]) => {
-    expect(problemsOf('stage', { ...full, [name]: value })).toEqual([expect.stringContaining(problem)]);
+    const identity = name.startsWith('INFISICAL_') ? infisicalIdentity : {};
+    expect(problemsOf('stage', { ...full, ...identity, [name]: value })).toEqual([
+      expect.stringContaining(problem),
+    ]);
   });
 
   test.for(['-1', '65536', '80a', '3e3', ' 80'])('web refuses PORT=%s', (port) => {

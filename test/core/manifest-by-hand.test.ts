@@ -64,6 +64,22 @@ describe('by hand', () => {
     expect(manualProcedure(parsed(later), 'HK_ONE', 'prod')).not.toContain('**second**');
   });
 
+  test('Infisical with its own command, quiet, and with a look at what it holds', () => {
+    const write = (host: string) =>
+      edited(
+        'update_method: HEROKU_CONFIG_PATCH\n    update_endpoint: https://api.heroku.com/apps/first-app/config-vars',
+        `update_method: INFISICAL_WRITE\n    update_endpoint: https://${host}/api/v4/secrets?secretPath=/apps/mail`,
+      );
+    const text = manualProcedure(parsed(write('app.infisical.com')), 'HK_ONE');
+    expect(text).toContain(
+      'infisical secrets set API_KEY="$NEW" --path /apps/mail --env prod --projectId "$INFISICAL_PROJECT_ID" >/dev/null 2>&1; echo $?',
+    );
+    expect(text).toContain('--expand=false --plain --silent)" = "$NEW" ]');
+    const place = { host: 'vault.example.com', projectId: null, folder: '/velvet' };
+    const own = parseManifest(write('vault.example.com'), 'm.yml', { ...strict, infisicalPlace: place });
+    expect(manualProcedure(own, 'HK_ONE')).toContain('--domain https://vault.example.com/api');
+  });
+
   test('an address is one word for the shell', () => {
     const text = manualProcedure(parsed(edited('/healthz', "/health'$(id)")), 'HK_ONE');
     expect(text).toContain("'https://first.example.com/health'\\''$(id)'");

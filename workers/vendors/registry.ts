@@ -9,6 +9,8 @@ import type { Destination, Issuer } from './contract.ts';
 import { herokuConfigVars } from './heroku/config-vars.ts';
 import { herokuIssuer } from './heroku/issuer.ts';
 import type { Door } from './http.ts';
+import { infisicalWrite, noInfisical } from './infisical/write.ts';
+import type { InfisicalWriteDeps } from './infisical/write.ts';
 
 /** One call of a handler, for metrics. */
 export interface HandlerCall {
@@ -22,6 +24,8 @@ export interface RegistryDeps {
   readonly door: Door;
   readonly clock: Clock;
   readonly herokuApiUrl: string;
+  /** Null or left out where Velvet has no machine identity at Infisical. */
+  readonly infisical?: Omit<InfisicalWriteDeps, 'lateMs'> | null;
   readonly times: { readonly lateMs: number; readonly rateLimitWaitMs: number };
   readonly onCall?: (call: HandlerCall) => void;
 }
@@ -39,8 +43,13 @@ export function createRegistry(deps: RegistryDeps): Registry {
   };
   const destinations: Readonly<Record<UpdateMethod, Destination>> = {
     HEROKU_CONFIG_PATCH: wrapDestination(deps, herokuConfigVars(heroku)),
+    INFISICAL_WRITE: wrapDestination(deps, infisicalOf(deps)),
   };
   return { issuer: (name) => issuers[name], destination: (method) => destinations[method] };
+}
+
+function infisicalOf({ infisical, times }: RegistryDeps): Destination {
+  return infisical ? infisicalWrite({ ...infisical, lateMs: times.lateMs }) : noInfisical(times.lateMs);
 }
 
 type Watch = Pick<RegistryDeps, 'clock' | 'onCall'>;

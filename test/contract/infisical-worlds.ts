@@ -17,8 +17,11 @@ import type { InfisicalProject, StoredFolder } from '../sim/infisical-projects.t
 import { loginRoute, startInfisical } from '../sim/infisical.ts';
 import type { InfisicalOptions, InfisicalSim } from '../sim/infisical.ts';
 import type { DestinationStep, DestinationWorld } from './destination-world.ts';
-import { patienceMs } from './heroku-issuer-world.ts';
 import type { VaultWorld } from './vault.ts';
+
+// The SDK and what it brings along take a while to load; after that this is long for a server on the same machine, even a busy one.
+await import('@infisical/sdk');
+const patienceMs = 1_000;
 
 export interface InfisicalKit {
   readonly sim: InfisicalSim;

@@ -6,6 +6,7 @@ import { Redis } from 'ioredis';
 import { buildApp } from '../api/app.ts';
 import { lookThrough, type ApiDeps, type App } from '../api/router.ts';
 import { systemClock } from '../shared/lib/clock.ts';
+import type { InfisicalEnv, VaultEnv } from '../shared/lib/env-vault.ts';
 import { createLog } from '../shared/lib/log.ts';
 import { leaseFrom } from '../shared/lib/lease.ts';
 import { Secret } from '../shared/lib/secret.ts';
@@ -27,13 +28,17 @@ import {
 import { times as productTimes, type Times } from '../shared/times.ts';
 import { createTransitions } from '../shared/transition.ts';
 import { startFamily, type RunningFamily } from '../workers/families.ts';
-import { fileVault, type FileVault } from '../workers/vault/file.ts';
-import { slots } from '../workers/vault/contract.ts';
+import { slots, type Vault } from '../workers/vault/contract.ts';
+import { openVault } from '../workers/vault/open.ts';
 import type { VendorCall } from '../workers/vendors/contract.ts';
+import { createDoor } from '../workers/vendors/http.ts';
+import { infisicalSecrets } from '../workers/vendors/infisical/secrets.ts';
 import { startConsumer, type ConsumerSim } from './sim/consumer.ts';
 import type { HerokuAccount } from './sim/heroku-accounts.ts';
 import type { HerokuApp } from './sim/heroku-apps.ts';
 import { startHeroku, type HerokuSim } from './sim/heroku.ts';
+import type { InfisicalProject } from './sim/infisical-projects.ts';
+import { startInfisical, type InfisicalSim } from './sim/infisical.ts';
 import { startSlack, type SlackSim } from './sim/slack.ts';
 
 /** The product's constants, shrunk: what takes minutes there takes parts of a second here, in the same proportions. */
@@ -93,6 +98,8 @@ export interface WorldOptions {
   readonly healthcheckAfter?: number;
   /** How long a release of the simulated Heroku takes. */
   readonly releaseMs?: number;
+  /** Values lie in an Infisical of the world's own, which rows may target too. */
+  readonly infisical?: boolean;
 }
 
 export const CREDENTIAL = 'HK_PLATFORM_FULL';
@@ -111,7 +118,9 @@ export interface World extends AsyncDisposable {
   readonly store: JobStore;
   readonly system: SystemStore;
   readonly feed: Feed;
-  readonly vault: FileVault;
+  readonly vault: Vault;
+  /** Null unless asked for. */
+  readonly infisical: OutsideInfisical | null;
   readonly vaultDir: string;
   readonly firstToken: string;
   readonly bootstrapToken: string;
@@ -142,6 +151,13 @@ export interface World extends AsyncDisposable {
   toValidated(): Promise<string>;
   start(family: WorkerFamily): RunningFamily;
   stop(family: WorkerFamily): Promise<void>;
+}
+
+export interface OutsideInfisical {
+  readonly sim: InfisicalSim;
+  readonly project: InfisicalProject;
+  readonly clientSecret: string;
+  readonly env: InfisicalEnv;
 }
 
 export interface Answer {
@@ -181,7 +197,19 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
   await redis.flushdb();
   const keys = { fingerprint: Buffer.alloc(32, 7), vault: Buffer.alloc(32, 9), audit: Buffer.alloc(32, 11) };
   const vaultDir = join(dir, 'vault');
-  const vault = fileVault({ dir: vaultDir, key: keys.vault, folder: '/velvet', env: ENV });
+  const vaultEnv: VaultEnv =
+    outside.infisical === null
+      ? { kind: 'file', dir: vaultDir, key: keys.vault, folder: '/velvet' }
+      : { kind: 'infisical', folder: '/velvet', infisical: outside.infisical.env };
+  const vault = openVault(vaultEnv, ENV, {
+    secrets: infisicalSecrets({
+      door: createDoor({ fetch: globalThis.fetch, clock: systemClock, times }),
+      clock: systemClock,
+      siteUrl: outside.infisical?.sim.url ?? '',
+      times,
+    }),
+    clock: systemClock,
+  });
   await vault.initialise();
   if (options.adopt !== false)
     await vault.write(setUpCall(), slots.current(CREDENTIAL), new Secret(outside.first.token));
@@ -223,7 +251,7 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
   const app = buildApp(deps);
 
   const running = new Map<WorkerFamily, RunningFamily[]>();
-  const env = workerEnv({ outside, manifestPath, vaultDir, keys });
+  const env = workerEnv({ outside, manifestPath, vaultEnv, keys });
   function start(family: WorkerFamily): RunningFamily {
     const started = startFamily(family, env as never, {
       redis,
@@ -363,6 +391,7 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
       await Promise.all([
         outside.heroku.close(),
         outside.slack.close(),
+        outside.infisical?.sim.close(),
         ...outside.consumers.map((consumer) => consumer.close()),
       ]);
       await rm(dir, { recursive: true, force: true });
@@ -394,7 +423,19 @@ async function startOutside(options: WorldOptions) {
       }),
     ),
   );
-  return { heroku, account, bootstrap, first, slack, apps, consumers, specs };
+  const infisical = options.infisical === true ? await startInfisicalOutside() : null;
+  return { heroku, account, bootstrap, first, slack, apps, consumers, specs, infisical };
+}
+
+async function startInfisicalOutside(): Promise<OutsideInfisical> {
+  // Loading it stops everything for a moment, and a world's deadlines are short.
+  await import('@infisical/sdk');
+  const sim = await startInfisical();
+  const project = sim.createProject();
+  project.folder(ENV, '/velvet');
+  const { clientId, clientSecret } = sim.createIdentity();
+  const env = { siteUrl: sim.url, clientId, clientSecret: new Secret(clientSecret), projectId: project.id };
+  return { sim, project, clientSecret, env };
 }
 type Outside = Awaited<ReturnType<typeof startOutside>>;
 
@@ -435,12 +476,12 @@ function manifestOf({ specs, consumers }: Outside, options: WorldOptions): strin
 function workerEnv({
   outside,
   manifestPath,
-  vaultDir,
+  vaultEnv,
   keys,
 }: {
   outside: Outside;
   manifestPath: string;
-  vaultDir: string;
+  vaultEnv: VaultEnv;
   keys: { fingerprint: Buffer; vault: Buffer; audit: Buffer };
 }) {
   return {
@@ -451,7 +492,7 @@ function workerEnv({
     allowVolatileRedis: false,
     velvetApp: null,
     infisicalPlace: { host: 'app.infisical.com', projectId: null, folder: '/velvet' },
-    infisical: null,
+    infisical: outside.infisical?.env ?? null,
     publicUrl: null,
     probeKey: null,
     slack: {
@@ -460,7 +501,7 @@ function workerEnv({
       operatorChannel: 'C0OPS',
       alertChannel: 'C0OPS',
     },
-    vault: { kind: 'file', dir: vaultDir, key: keys.vault, folder: '/velvet' },
+    vault: vaultEnv,
     fingerprintKey: keys.fingerprint,
     auditSigningKey: keys.audit,
     auditDays: 400,

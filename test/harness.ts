@@ -37,6 +37,7 @@ import { startConsumer, type ConsumerSim } from './sim/consumer.ts';
 import type { HerokuAccount } from './sim/heroku-accounts.ts';
 import type { HerokuApp } from './sim/heroku-apps.ts';
 import { startHeroku, type HerokuSim } from './sim/heroku.ts';
+import type { MachineIdentity } from './sim/infisical-identities.ts';
 import type { InfisicalProject } from './sim/infisical-projects.ts';
 import { startInfisical, type InfisicalSim } from './sim/infisical.ts';
 import { startSlack, type SlackSim } from './sim/slack.ts';
@@ -156,7 +157,7 @@ export interface World extends AsyncDisposable {
 export interface OutsideInfisical {
   readonly sim: InfisicalSim;
   readonly project: InfisicalProject;
-  readonly clientSecret: string;
+  readonly identity: MachineIdentity;
   readonly env: InfisicalEnv;
 }
 
@@ -433,9 +434,10 @@ async function startInfisicalOutside(): Promise<OutsideInfisical> {
   const sim = await startInfisical();
   const project = sim.createProject();
   project.folder(ENV, '/velvet');
-  const { clientId, clientSecret } = sim.createIdentity();
+  const identity = sim.createIdentity();
+  const { clientId, clientSecret } = identity;
   const env = { siteUrl: sim.url, clientId, clientSecret: new Secret(clientSecret), projectId: project.id };
-  return { sim, project, clientSecret, env };
+  return { sim, project, identity, env };
 }
 type Outside = Awaited<ReturnType<typeof startOutside>>;
 

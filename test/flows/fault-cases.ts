@@ -135,8 +135,8 @@ export const vendorCalls: readonly VendorCallCase[] = [
 ];
 
 /** The same fault in the vendor's own form, and at its pace. */
-export function deedOf(call: VendorCallCase, { deed }: FaultKind): Deed {
-  if (call.at !== 'infisical') return deed;
+export function deedOf({ at }: Pick<VendorCallCase, 'at'>, { deed }: FaultKind): Deed {
+  if (at !== 'infisical') return deed;
   if (typeof deed === 'object' && 'applies_late_ms' in deed) return { applies_late_ms: 4 * LATE_MS };
   const status =
     deed === 'rate_limited' ? 429 : typeof deed === 'object' && 'status' in deed ? deed.status : 0;

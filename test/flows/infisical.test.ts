@@ -52,7 +52,7 @@ function rowOf(job: { readonly consumers: readonly Record<string, unknown>[] }) 
 describe('with values in Infisical', () => {
   test('a rotation leaves one new value, in the vault and at both consumers, and none where it must not be', async () => {
     await using world = await buildWorld(redis.url, options());
-    const { mail, own, sim, clientSecret } = infisicalOf(world);
+    const { mail, own, sim, identity } = infisicalOf(world);
     const jobId = await world.toValidated();
     const gate = await world.job(jobId);
     expect(rowOf(gate)).toMatchObject({ proof: 'read_back', holds: 'new' });
@@ -70,7 +70,7 @@ describe('with values in Infisical', () => {
     expect(slots.toSorted()).toEqual([CREDENTIAL, `${CREDENTIAL}__AUTH_ID`]);
     expect(done.vault_ref).toContain(`infisical secrets get ${CREDENTIAL} --path /velvet --env ${ENV}`);
     const said = [await dumpRedis(world.redis), ...world.log, JSON.stringify(done)].join('\n');
-    for (const secret of [value, world.firstToken, clientSecret, ...sim.tokens])
+    for (const secret of [value, world.firstToken, identity.clientSecret, ...sim.tokens])
       expect(said.includes(secret)).toBe(false);
   });
 
@@ -108,6 +108,28 @@ describe('with values in Infisical', () => {
     await world.stage(jobId, { action: 'retry' });
     await world.reaches(jobId, 'validated');
     expect(mail.secrets.get('HEROKU_API_KEY')?.versions).toHaveLength(1);
+  });
+
+  test("a client secret that was revoked fails the row with what to do, tried once, and the vault's login with it", async () => {
+    await using world = await buildWorld(redis.url, options());
+    const { sim, identity } = infisicalOf(world);
+    const jobId = await world.create();
+    await world.stage(jobId, { action: 'verify' });
+    await world.reaches(jobId, 'verified');
+    const before = sim.logins();
+    identity.revokeSecret();
+    sim.endTokens();
+    await world.stage(jobId, { action: 'proceed_mint' });
+
+    const failed = await world.reaches(jobId, 'mint_failed');
+
+    expect(failed.error).toMatchObject({
+      code: 'vault_unavailable',
+      detail: expect.stringContaining('INFISICAL_CLIENT_SECRET'),
+    });
+    // Stage, distribute and healthcheck have a session each; the audit's duties go on meanwhile.
+    expect(sim.logins() - before).toBeLessThanOrEqual(3);
+    expect(world.heroku.live()).toHaveLength(2);
   });
 
   test('an aborted rotation leaves no value of its own behind', async () => {

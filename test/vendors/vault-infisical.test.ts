@@ -87,7 +87,7 @@ describe('an identity that may not do it', () => {
     const error = await refusedWith('vault_unavailable', world.vault.check());
     await refusedWith('vault_unavailable', world.vault.check());
 
-    expect(error.detail).toMatch(/INFISICAL_CLIENT_ID and INFISICAL_CLIENT_SECRET/);
+    expect(error.detail).toMatch(/INFISICAL_CLIENT_ID and INFISICAL_CLIENT_SECRET.*five minutes/);
     expect(world.sim.logins()).toBe(1);
   });
 });

@@ -228,9 +228,10 @@ export async function namedTarget<T>(row: Row, asking: () => Promise<T>): Promis
     return await asking();
   } catch (error) {
     if (!(error instanceof VelvetError)) throw error;
+    const todo = error.extra['todo'];
     const detail =
       error.code === 'authority_invalid'
-        ? `The vendor refused the authority ${row.pinned.update_auth_token_name ?? ''}, with which ${row.consumer_id} is written. Put a good one in place, then retry.`
+        ? `The vendor refused the authority ${row.pinned.update_auth_token_name ?? ''}, with which ${row.consumer_id} is written. ${typeof todo === 'string' ? todo : 'Put a good one in place, then retry.'}`
         : error.detail;
     throw new VelvetError(error.code, error.message, {
       detail,

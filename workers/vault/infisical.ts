@@ -163,8 +163,6 @@ const asItIs = new Set([
 
 function todoFor(error: VelvetError, { environment, path, projectId }: Place): string {
   const folder = `${path} in the environment ${environment} of project ${projectId}`;
-  if (error.code === 'authority_invalid')
-    return `${error.detail} Here that is INFISICAL_CLIENT_ID and INFISICAL_CLIENT_SECRET.`;
   if (error.code === 'vendor_target_missing')
     return `there is no folder ${folder}, or this machine identity may not know of it. Make it, let only Velvet's identity and named operators read it, and mend VELVET_VAULT_FOLDER, INFISICAL_PROJECT_ID or APP_ENV if they name another.`;
   if (error.code === 'vendor_forbidden')

@@ -165,11 +165,14 @@ function nothingChanged(error: VelvetError): VelvetError {
 }
 
 const why =
-  'the client secret is wrong, revoked, expired or used up, or three refused logins have locked the client id out for five minutes';
+  'The client secret is wrong, revoked, expired or used up, or three refused logins have locked the client id out for five minutes.';
+const todo =
+  "Give the identity a good client secret and put it in place (INFISICAL_CLIENT_ID and INFISICAL_CLIENT_SECRET for Velvet's own), then retry. Velvet does not try this one again for five minutes, since each failure counts for all who use the client id.";
 
 function loginRefused(error: VelvetError): VelvetError {
   return new VelvetError('authority_invalid', error.message, {
-    detail: `Infisical refused the login of this machine identity: ${why}. Give the identity a good client secret and set it in its place. Velvet does not try this one again for five minutes, since every failure counts for all who use the client id.`,
+    detail: `Infisical refused the login of this machine identity. ${why} ${todo}`,
+    extra: { todo: `${why} ${todo}` },
     ...(error.httpStatus === undefined ? {} : { httpStatus: error.httpStatus }),
     ...(error.kind === undefined ? {} : { kind: error.kind }),
   });
@@ -178,6 +181,7 @@ function loginRefused(error: VelvetError): VelvetError {
 function stillRefused(error: VelvetError): VelvetError {
   return new VelvetError(error.code, `not asked again yet: ${error.message}`, {
     detail: error.detail,
+    extra: error.extra,
     ...(error.httpStatus === undefined ? {} : { httpStatus: error.httpStatus }),
     ...(error.kind === undefined ? {} : { kind: error.kind }),
   });

@@ -139,7 +139,7 @@ async function finish(
     await slotsLeft(deps, at, error);
     return null;
   });
-  if (emptied === null) return { laterMs: deps.times.retryBackoffMaxMs };
+  if (emptied === null) return { laterMs: deps.times.cleanupRetryMs };
   await deps.transitions.apply(task, 'revoke_succeeded', speaker(task, context), () => ({
     patch: { ...emptied, promoted: true, error: null },
     detail: { ...detail, old_auth_id: job.oldAuthId, new_auth_id: job.newAuthId },

@@ -162,6 +162,8 @@ const asItIs = new Set([
 ]);
 
 function todoFor(error: VelvetError, { environment, path, projectId }: Place): string {
+  if (error.code === 'authority_invalid' && error.extra['todo'] === undefined)
+    return `${error.message}. Look at Velvet's machine identity in Infisical (INFISICAL_CLIENT_ID and INFISICAL_CLIENT_SECRET): is it there, and may it use this project?`;
   const folder = `${path} in the environment ${environment} of project ${projectId}`;
   if (error.code === 'vendor_target_missing')
     return `there is no folder ${folder}, or this machine identity may not know of it. Make it, let only Velvet's identity and named operators read it, and mend VELVET_VAULT_FOLDER, INFISICAL_PROJECT_ID or APP_ENV if they name another.`;

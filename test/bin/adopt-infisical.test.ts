@@ -66,3 +66,13 @@ test('what is missing is told at once', async () => {
   expect(code).toBe(1);
   expect(stderr).toMatch(/INFISICAL_CLIENT_ID is not set[^]*INFISICAL_PROJECT_ID is not set/);
 });
+
+test("reading a value is left to Infisical's own command", async () => {
+  await using at = await openFixture(server);
+  await using vault = await openInfisical();
+
+  const { code, stderr } = await run(at, vault.env, ['vault', 'read', `infisical:/velvet/${APP_ENV}/NAME`]);
+
+  expect(code).toBe(1);
+  expect(stderr).toContain("the job's `vault_ref` has Infisical's own command");
+});

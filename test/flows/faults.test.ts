@@ -64,10 +64,10 @@ const ATTEMPTS = 3;
 /** `short`: the fault is one that only the row's own time ends. */
 function optionsOf(call: VendorCallCase | undefined, short: boolean): WorldOptions {
   const ofRows = call !== undefined && /^(distribute|validate)_/.test(call.parks);
-  // What waits for a consumer waits for as long as it may; all else must not be overtaken by that limit.
   const inInfisical = call?.at === 'infisical';
   // There each step asks the vault too, and many worlds at once do so through one process.
   const slower = inInfisical ? 2 : 1;
+  // What waits for a consumer waits for as long as it may; all else must not be overtaken by that limit.
   const limitMs = short ? 2_000 * slower : 20_000;
   return {
     ...(inInfisical ? { infisical: true, more: { subscribers: [infisicalRow()] } } : {}),

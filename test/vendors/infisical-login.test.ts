@@ -69,6 +69,16 @@ describe('a session', () => {
     expect(at.sim.logins()).toBe(1);
   });
 
+  test('that is over before it is used is used all the same', async () => {
+    await using at = await world({ tokenSeconds: 0.001 });
+    let now = 0;
+    const hurrying = { now: () => now, monotonic: () => (now += 50) };
+
+    const held = await at.secretsOf(hurrying).get(callOf({ lease: null }), at.good, 'NAME');
+
+    expect([held?.version, at.sim.logins()]).toEqual([1, 1]);
+  });
+
   test('whose token is refused, which Infisical says with 403, is renewed once, and what was asked is done once', async () => {
     await using at = await world();
     await at.read();

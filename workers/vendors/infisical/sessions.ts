@@ -63,11 +63,18 @@ export function createSessions(deps: InfisicalDeps): Sessions {
   async function of(identity: Identity): Promise<Session> {
     const name = nameOf(identity);
     for (;;) {
-      const pending = known.get(name) ?? begin(identity, name);
+      const pending = known.get(name);
+      // One that was made just now is used, however short its life: a slow clock must not make logins without end.
+      if (pending === undefined) return (await begin(identity, name)).session;
       const { session, endsAt } = await pending;
       if (endsAt > deps.clock.monotonic()) return session;
       if (known.get(name) === pending) known.delete(name);
     }
+  }
+
+  function remember(name: string, session: Session): void {
+    current.set(name, session);
+    keepFew(current);
   }
 
   function begin(identity: Identity, name: string): Promise<Known> {
@@ -78,7 +85,7 @@ export function createSessions(deps: InfisicalDeps): Sessions {
     known.set(name, pending);
     keepFew(known);
     pending.then(
-      ({ session }) => current.set(name, session),
+      ({ session }) => remember(name, session),
       (error: unknown) => {
         if (known.get(name) === pending) known.delete(name);
         if (!isVelvetError(error) || error.httpStatus !== 401) return;

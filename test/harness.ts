@@ -42,6 +42,7 @@ export const quickTimes: Times = {
   leaseMs: 1_000,
   lateMs: 100,
   rateLimitWaitMs: 40,
+  secondaryLimitWaitMs: 40,
   vendorCallMs: 500,
   probeMs: 400,
   slackMs: 250,
@@ -91,6 +92,8 @@ export interface WorldOptions {
   };
   readonly adopt?: boolean;
   readonly healthcheckAfter?: number;
+  /** A simulated GitHub, for a world that has rows there. */
+  readonly githubUrl?: string;
   /** How long a release of the simulated Heroku takes. */
   readonly releaseMs?: number;
 }
@@ -223,7 +226,14 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
   const app = buildApp(deps);
 
   const running = new Map<WorkerFamily, RunningFamily[]>();
-  const env = workerEnv({ outside, manifestPath, vaultDir, keys });
+  const env = workerEnv({
+    outside,
+    manifestPath,
+    vaultDir,
+    keys,
+    // Nobody listens there.
+    githubUrl: options.githubUrl ?? 'http://127.0.0.1:9',
+  });
   function start(family: WorkerFamily): RunningFamily {
     const started = startFamily(family, env as never, {
       redis,
@@ -437,8 +447,10 @@ function workerEnv({
   manifestPath,
   vaultDir,
   keys,
+  githubUrl,
 }: {
   outside: Outside;
+  githubUrl: string;
   manifestPath: string;
   vaultDir: string;
   keys: { fingerprint: Buffer; vault: Buffer; audit: Buffer };
@@ -463,6 +475,7 @@ function workerEnv({
     auditSigningKey: keys.audit,
     auditDays: 400,
     heroku: { apiUrl: outside.heroku.url, bootstrap: new Secret(outside.bootstrap.token) },
+    github: { apiUrl: githubUrl },
   };
 }
 

@@ -258,12 +258,13 @@ function valueDeps(env: ValueEnv & { readonly appEnv: string }, { core, around }
 
 function stageDeps(env: DistributeEnv | StageEnv, parts: Parts): StageDeps {
   const values = valueDeps(env, parts);
-  const { lateMs, rateLimitWaitMs } = parts.core.times;
+  const { lateMs, rateLimitWaitMs, secondaryLimitWaitMs } = parts.core.times;
   const registry = createRegistry({
-    times: { lateMs, rateLimitWaitMs },
+    times: { lateMs, rateLimitWaitMs, secondaryLimitWaitMs },
     door: parts.door,
     clock: parts.around.clock,
     herokuApiUrl: env.heroku.apiUrl,
+    githubApiUrl: env.github.apiUrl,
   });
   return {
     ...values,

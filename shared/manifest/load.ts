@@ -12,12 +12,12 @@ import {
   type YAMLError,
 } from 'yaml';
 import type { z } from 'zod';
+import { explain } from './explain.ts';
 import { checkRules, type Entry, type Path, type Report, type RuleOptions } from './rules.ts';
 import {
   anyCredentialSchema,
   anySubscriberSchema,
   credentialSchema,
-  explain,
   manifestSchema,
   subscriberSchema,
   type ActiveCredential,

@@ -92,6 +92,8 @@ export interface WorldOptions {
   };
   readonly adopt?: boolean;
   readonly healthcheckAfter?: number;
+  /** What lies in the vault before any family starts, beside the credential: the authorities of further rows. */
+  readonly authorities?: Readonly<Record<string, string>>;
   /** A simulated GitHub, for a world that has rows there. */
   readonly githubUrl?: string;
   /** How long a release of the simulated Heroku takes. */
@@ -188,6 +190,8 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
   await vault.initialise();
   if (options.adopt !== false)
     await vault.write(setUpCall(), slots.current(CREDENTIAL), new Secret(outside.first.token));
+  for (const [name, value] of Object.entries(options.authorities ?? {}))
+    await vault.write(setUpCall(), slots.current(name), new Secret(value));
   const log: string[] = [];
   const logOf = (family: string) => createLog({ env: ENV, family, write: (line) => log.push(line) });
 

@@ -8,7 +8,8 @@ import { dumpRedis } from '../redis-dump.ts';
 import { startRedis, type RedisServer } from '../redis-server.ts';
 import type { GithubApp } from '../sim/github-apps.ts';
 import type { GithubRepo } from '../sim/github-places.ts';
-import { startGithub, type GithubSim } from '../sim/github.ts';
+import type { GithubSim } from '../sim/github.ts';
+import { GITHUB_ROW as ROW, githubStage, type GithubRowOptions } from './github-row.ts';
 import { admitAll, startSim } from '../sim/server.ts';
 
 let redis: RedisServer;
@@ -17,7 +18,6 @@ beforeAll(async () => {
 });
 afterAll(() => redis.stop());
 
-const ROW = 'github-actions-heroku-api-key';
 const PUT = 'PUT /repos/:owner/:repo/actions/secrets/:name';
 
 interface Stage extends AsyncDisposable {
@@ -29,49 +29,16 @@ interface Stage extends AsyncDisposable {
   readonly seen: () => string | undefined;
 }
 
-interface StageOptions {
-  /** The App's key in the vault; the right one unless given. */
-  readonly authority?: (app: GithubApp) => string;
-  readonly key?: string;
-  readonly endpoint?: string;
-}
-
-async function staged({
-  authority = (app) => app.authority,
-  key = 'HEROKU_API_KEY',
-  endpoint,
-}: StageOptions = {}): Promise<Stage> {
-  const github = await startGithub();
-  const owner = await github.createOwner('acme');
-  const repo = await github.createRepo(owner, 'console');
-  const app = github.createApp();
-  github.install(app, owner, { repositories: [repo] });
-  const row = {
-    token_name: CREDENTIAL,
-    consumer_id: ROW,
-    env: ENV,
-    wave: 1,
-    active: true,
-    update_method: 'GITHUB_SECRET_PUT',
-    update_endpoint: 'https://api.github.com/repos/acme/console/actions/secrets',
-    update_key: key,
-    update_auth_token_name: 'GH_APP_OPS_BOT',
-    healthcheck_endpoint: endpoint ?? null,
-    capabilities: endpoint === undefined ? ['update'] : ['update', 'healthcheck'],
-  };
-  const world = await buildWorld(redis.url, {
-    apps: [{ name: 'quiet-app' }],
-    githubUrl: github.url,
-    authorities: { GH_APP_OPS_BOT: authority(app) },
-    more: { subscribers: [row] },
-  });
+async function staged(options: GithubRowOptions = {}): Promise<Stage> {
+  const { github, app, repo, options: more } = await githubStage(options);
+  const world = await buildWorld(redis.url, { apps: [{ name: 'quiet-app' }], ...more });
   repo.set('HEROKU_API_KEY', world.firstToken);
   return {
     world,
     github,
     app,
     repo,
-    seen: () => repo.values()[key],
+    seen: () => repo.values()[options.key ?? 'HEROKU_API_KEY'],
     async [Symbol.asyncDispose]() {
       await world[Symbol.asyncDispose]();
       await github[Symbol.asyncDispose]();

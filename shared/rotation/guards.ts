@@ -47,6 +47,7 @@ const guardTable = {
   pastTheProofs:     { about: 'job',     code: 'invariant_broken',       holds: (job) => job.step !== 'prove' },
   notPromoted:       { about: 'job',     code: 'action_not_allowed',     holds: (job) => !job.promoted },
   previousAlive:     { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.currentState === 'alive' },
+  notSuperseded:     { about: 'job',     code: 'action_not_allowed',     holds: (job) => !job.superseded },
   cleanupPending:    { about: 'job',     code: 'invariant_broken',       holds: (job) => job.cleanup === 'pending' },
   newTokenKept:      { about: 'job',     code: 'action_not_allowed',     holds: (job) => openResiduals(job.residuals).some((r) => residualKinds[r.kind].keepsNewAlive) },
   cleanupNotOver:    { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.cleanup === 'needs_person' },

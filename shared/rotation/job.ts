@@ -84,6 +84,8 @@ const recordSchema = z.object({
   vault_ref: text,
   promoting: flag,
   promoted: flag,
+  /** The current value is neither the old nor the new one of this job: another rotation, or an adoption, ended in between. */
+  superseded: flag,
   error: json(errorSchema.nullable()).default(null),
   residuals: json(z.array(residualSchema).nullable()).default(null),
   /** A step's lease that has not been reported back: its fence and wall-clock end. */
@@ -146,6 +148,7 @@ export interface Job extends JobRef {
   readonly vaultRef: string | null;
   readonly promoting: boolean;
   readonly promoted: boolean;
+  readonly superseded: boolean;
   readonly error: JobError | null;
   readonly residuals: readonly z.infer<typeof residualSchema>[];
   readonly leaseFence: string | null;
@@ -200,6 +203,7 @@ export function parseJob(hash: Readonly<Record<string, string>>): Job {
     vaultRef: r.vault_ref,
     promoting: r.promoting,
     promoted: r.promoted,
+    superseded: r.superseded,
     error: r.error,
     residuals: r.residuals ?? [],
     leaseFence: r.lease_fence,

@@ -22,6 +22,7 @@ export const guardWords: Record<GuardName, string> = {
   cleanupPending:    'the cleanup is under way',
   newTokenKept:      'a residual keeps the new token alive',
   notPromoted:       'the new value was not promoted',
+  notSuperseded:     'no other rotation and no adoption replaced the current value since',
   previousAlive:     'the previous token was found alive',
   cleanupNotOver:    'the cleanup waits for a person',
   cleanupNotDone:    'the cleanup is not done',

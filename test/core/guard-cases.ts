@@ -32,6 +32,7 @@ export const guardCases: Readonly<Record<GuardName, { readonly holds: Case; read
   cleanupPending:    { holds: { job: { cleanup: 'pending' } },           fails: { job: { cleanup: 'needs_person' } } },
   newTokenKept:      { holds: { job: { residuals: [residual('stale_consumer')] } }, fails: { job: { residuals: [residual('orphan_token')] } } },
   notPromoted:       { holds: { job: { promoted: false } },              fails: { job: { promoted: true } } },
+  notSuperseded:     { holds: { job: { superseded: false } },            fails: { job: { superseded: true } } },
   previousAlive:     { holds: { job: { currentState: 'alive' } },        fails: { job: { currentState: null } } },
   cleanupNotDone:    { holds: { job: { cleanup: 'pending' } },           fails: { job: { cleanup: 'done' } } },
   cleanupWaiting:    { holds: { job: { cleanup: 'waiting' } },           fails: { job: { cleanup: 'done' } } },

@@ -13,7 +13,7 @@ export function jobOf(different: Partial<Job> = {}): Job {
     abortedFrom: null, cleanupSince: 0, restoring: false, wentBack: false, forced: false,
     currentState: null, mayMint: false, issuer: 'heroku-oauth', authority: 'HK_VELVET_BOOTSTRAP', twoPerson: false,
     oldAuthId: null, oldFingerprint: null, newAuthId: null, newFingerprint: null, mintedFence: null, vaultRef: null,
-    promoting: false, promoted: false, error: null, residuals: [], inactive: [],
+    promoting: false, promoted: false, superseded: false, error: null, residuals: [], inactive: [],
     leaseFence: null, leaseUntil: 0, quietAfter: 0, idem: null, tally: emptyTally,
     ...different,
   }; // prettier-ignore

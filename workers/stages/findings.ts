@@ -58,3 +58,16 @@ export function cannotGoBack(row: Row): Finding {
       'It holds, or may hold, the new value, and there is no way back to the previous one. Revoke the old token by hand if it lives, and send mark_revoked: the new value stays.',
   };
 }
+
+/** Whoever may hold a value of the job that is not to become the current one: there is neither a way back to send, nor one forward. */
+export function onPassedValue(look: Look, current: string): Finding {
+  const who = look.row.consumer_id;
+  const unread = look.holds === 'unknown' && look.row.receipt === null;
+  const kind = unread ? ('may_hold_dead_token' as const) : ('stale_consumer' as const);
+  const seen =
+    look.holds === 'new'
+      ? 'It holds the value of this rotation'
+      : `It may run on the value of this rotation (${look.detail})`;
+  const what_to_do = `${seen}, and that is not going to be the current one any more. Write the current one there (${current} has it), then resolve this.`;
+  return { kind, who, what_to_do };
+}

@@ -63,8 +63,9 @@ export async function heldByConsumers(
   context: Context & { readonly since: number },
 ): Promise<Stranger | null> {
   const rows = await deps.store.rows(job);
+  const promoted = strangers.find((stranger) => stranger.promoted);
+  if (promoted !== undefined) return promoted;
   for (const stranger of strangers) {
-    if (stranger.promoted) return stranger;
     if (stranger.value === null) continue;
     const known = { next: stranger.value, previous: null };
     const looks = await lookAt(deps, { job, fence: '0-reconcile', context }, rows, known);

@@ -1,4 +1,4 @@
-// Makes a job's new value the credential's current one. Law: the job says so before `NAME` is written, and from then on it only goes forward.
+// Makes a job's new value the credential's current one. Law: the job says so before `NAME` is written, from then on it only goes forward, and nobody else's value is ever replaced.
 import { VelvetError, isVelvetError } from '../../shared/lib/errors.ts';
 import type { Job } from '../../shared/rotation/job.ts';
 import { slots, type Vault } from '../vault/contract.ts';
@@ -6,8 +6,9 @@ import { writeHandle } from '../vault/handles.ts';
 import type { VendorCall } from '../vendors/contract.ts';
 import { speaker, underLease, type StageDeps, type Step } from './deps.ts';
 
-/** Writes value and handle, and reads the value back. Safe to repeat. */
+/** Writes value and handle, and reads the value back. Safe to repeat. Throws `invariant_broken` where the slot holds another's value. */
 export async function promote(deps: StageDeps, { task, job, context }: Step): Promise<void> {
+  if (await isSuperseded(deps, job)) throw othersValue(deps, job);
   if (!job.promoting) await deps.transitions.apply(task, 'promotion_begun', speaker(task, context));
   const slot = slots.current(job.credential);
   const current = await deps.vault.read(slot);
@@ -28,6 +29,26 @@ export async function isPromoted(deps: StageDeps, job: Job): Promise<boolean> {
   if (job.newFingerprint === null) return false;
   const current = await deps.vault.read(slots.current(job.credential));
   return current?.fingerprint(deps.fingerprintKey) === job.newFingerprint;
+}
+
+/**
+ * Whether the vault's current value is neither the job's old nor its new one: another rotation, or an adoption, came to its end
+ * meanwhile. Not where the slot is empty, nor of a job that never learned either.
+ */
+export async function isSuperseded(deps: StageDeps, job: Job): Promise<boolean> {
+  if (job.oldFingerprint === null && job.newFingerprint === null) return false;
+  const current = await deps.vault.read(slots.current(job.credential));
+  const held = current?.fingerprint(deps.fingerprintKey);
+  return held !== undefined && held !== job.oldFingerprint && held !== job.newFingerprint;
+}
+
+function othersValue(deps: StageDeps, job: Job): VelvetError {
+  const [current, pending] = [
+    slots.current(job.credential),
+    slots.pending(job.credential, job.mintedFence ?? 'none'),
+  ].map((slot) => deps.vault.ref(slot));
+  const detail = `${current} holds neither the value that this job verified nor its new one: somebody changed it, and it is not replaced. Find out who runs on it. If nobody does, put the new value there (${pending} has it), then retry.`;
+  return new VelvetError('invariant_broken', 'the current value is of nobody here', { detail });
 }
 
 /**

@@ -74,9 +74,14 @@ const guardTable = {
 export type GuardName = keyof typeof guardTable;
 export const guards: Readonly<Record<GuardName, Guard>> = guardTable;
 
-/** Where the old token died meanwhile there is no going back, and whoever is on the new one needs it to become the current one. */
+/** Where the old token died meanwhile there is no going back, and whoever is on the new one needs it to become the current one: where it is known. */
 function mayGoForward(job: Job, kind: ResidualKind): boolean {
-  return residualKinds[kind].keepsNewAlive && job.currentState === 'alive' && !job.promoted;
+  return (
+    residualKinds[kind].keepsNewAlive &&
+    job.newFingerprint !== null &&
+    job.currentState === 'alive' &&
+    !job.promoted
+  );
 }
 
 function sameNames(a: readonly string[], b: readonly string[]): boolean {

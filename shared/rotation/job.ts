@@ -280,3 +280,8 @@ export function isOver(job: Job): boolean {
     kindOf(job) === 'end' && (job.status !== 'aborted' || job.cleanup === 'done' || job.cleanup === null)
   );
 }
+
+/** Its token is known, its value is nowhere: what is neither the old value nor a known one may be it. */
+export function isValueNowhere(job: Pick<Job, 'newAuthId' | 'newFingerprint'>): boolean {
+  return job.newAuthId !== null && job.newFingerprint === null;
+}

@@ -44,7 +44,7 @@ export function residual(kind: ResidualKind): Residual {
 const awaiting = { awaiting: 'operator_value' } as const;
 const testing = { flowType: 'testing' } as const;
 const emergency = { flowType: 'revocation' } as const;
-const alive = { currentState: 'alive', mayMint: true } as const;
+const alive = { currentState: 'alive', mayMint: true, newFingerprint: 'f1' } as const;
 const dead = { currentState: 'dead', mayMint: true } as const;
 const forced = { forceRevoke: true } as const;
 const rows = (...standing: readonly Standing[]) => ({ tally: tallyOf(...standing) });

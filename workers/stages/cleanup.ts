@@ -1,17 +1,17 @@
 // aborted: takes back what the job left behind, or says who must. Law: no value that a consumer may run on is deleted, and nothing is decided before nothing can be applied late.
 import { isVelvetError, type ErrorCode } from '../../shared/lib/errors.ts';
-import type { Job, JobPatch } from '../../shared/rotation/job.ts';
 import { openResiduals, reckoned, type Finding, type Residual } from '../../shared/rotation/residuals.ts';
+import { isValueNowhere, type Job, type JobPatch } from '../../shared/rotation/job.ts';
 import { mayHoldNew, type Row } from '../../shared/rotation/rows.ts';
 import type { Handler, Verdict } from '../run.ts';
 import { slots } from '../vault/contract.ts';
 import { errorPatch, presentJob, speaker, step, untilQuiet, type StageDeps, type Step } from './deps.ts';
 import { cannotGoBack, oldTokenLive, onPassedValue, staleOnDead, staleOnNew } from './findings.ts';
-import { lookAt, type Look } from './look.ts';
+import { demandAnswers, lookAt, type Look } from './look.ts';
 import { emptySlots, isPromoted, isSuperseded, promote, whereItIsNow } from './promote.ts';
 import { note, restoreRows } from './restore.ts';
 import { demandRevoked } from './revoke.ts';
-import { removePending, revokeMinted } from './take-back.ts';
+import { heldUnclaimed, orphansLeft, removePending, revokeMinted } from './take-back.ts';
 
 type Later = Exclude<Verdict, 'done'>;
 
@@ -57,19 +57,12 @@ async function backOut(deps: StageDeps, at: Step, rows: readonly Row[]): Promise
   if (!dead && looks.some((look) => stillTurning(deps, job, look)))
     return { laterMs: deps.times.settlePollMs };
   for (const look of looks) await noteLook(deps, at, look);
-  const holders = looks.filter((look) => mayHold(look));
+  const holders = looks.filter((look) => mayHold(at.job, look));
   if (holders.length === 0) return leaveNothing(deps, at);
   if (!dead) return keepBoth(deps, at, holders.map(staleOnNew));
   // A mint that was lost without anybody knowing its value: there is nothing to stay on.
   if (job.newFingerprint === null) return passed(deps, at, holders, {});
   return stayOnNew(deps, at, rows);
-}
-
-/** A vendor that is away for a moment is asked again, before anybody is bothered; one that stays away is named with what it hides. */
-function demandAnswers(deps: StageDeps, job: Job, looks: readonly Look[]): void {
-  if (deps.clock.now() - job.cleanupSince > deps.times.settleForMs) return;
-  const passing = looks.find((look) => look.error !== null && look.error.retry !== 'never')?.error;
-  if (passing !== undefined && passing !== null) throw passing;
 }
 
 /** Its place holds the new value no more, and not everything there was seen to run on what it holds. */
@@ -80,8 +73,9 @@ function stillTurning(deps: StageDeps, job: Job, look: Look): boolean {
 }
 
 /** Whether somebody there may run on the new value, as the look has it. */
-function mayHold(look: Look): boolean {
+function mayHold(job: Job, look: Look): boolean {
   if (look.holds === 'unknown') return mayHoldNew(look.row);
+  if (look.holds === 'other' && isValueNowhere(job)) return mayHoldNew(look.row);
   const turned = look.effect === 'running' || look.effect === 'unknown';
   return look.holds === 'new' || (!turned && mayHoldNew(look.row));
 }
@@ -96,7 +90,7 @@ async function superseded(deps: StageDeps, at: Step, rows: readonly Row[]): Prom
   if (looks.some((look) => stillTurning(deps, at.job, look))) return { laterMs: deps.times.settlePollMs };
   for (const look of looks) await noteLook(deps, at, look);
   const patch = { superseded: true, promoted: false };
-  const holders = looks.filter((look) => mayHold(look));
+  const holders = looks.filter((look) => mayHold(at.job, look));
   return holders.length === 0 ? leaveNothing(deps, at, patch) : passed(deps, at, holders, patch);
 }
 
@@ -111,7 +105,7 @@ async function noteLook(deps: StageDeps, at: Step, look: Look): Promise<void> {
   await note(deps, at, look.row.consumer_id, 'row_read_back', (row) => ({
     ...row,
     holds: look.holds === 'unknown' ? row.holds : look.holds,
-    touched: mayHold(look),
+    touched: mayHold(at.job, look),
     started: null,
     quiet_after: 0,
     error: look.error === null ? null : { code: look.error.code, detail: look.error.detail },
@@ -171,13 +165,18 @@ async function stayOnNew(deps: StageDeps, at: Step, rows: readonly Row[]): Promi
   const left = looks.filter((look) => look.holds !== 'unknown' || look.row.holds !== 'new');
   demandAnswers(deps, at.job, left);
   for (const look of looks) await noteLook(deps, at, look);
+  const held = await heldUnclaimed(deps, at);
+  const others = [...held.found, ...(await orphansLeft(deps, at, held))];
   const patch = await emptySlots(deps, at);
   // What a person resolved, because nobody can look, is not found again.
   const closed = at.job.residuals.filter((one) => one.resolved_at !== null);
   const found = [...(oldLives ? [oldTokenLive(at.job)] : []), ...left.flatMap(staleOnDead)].filter(
     (one) => one.kind !== 'may_hold_dead_token' || !closed.some(({ who }) => who === one.who),
   );
-  return close(deps, at, found, { ...patch, promoted: true });
+  return close(deps, at, [...found, ...others.filter(({ who }) => !found.some((one) => one.who === who))], {
+    ...patch,
+    promoted: true,
+  });
 }
 
 async function stillLives(deps: StageDeps, at: Step): Promise<boolean> {
@@ -200,18 +199,25 @@ async function keepBoth(
   found: readonly Finding[],
   patch: JobPatch = {},
 ): Promise<void> {
-  await revokeMinted(deps, at, at.job.newAuthId);
-  const own = at.job.mintedFence === null ? '' : slots.pending(at.job.credential, at.job.mintedFence);
-  await removePending(deps, at, own);
-  return close(deps, at, found, patch);
+  const held = await heldUnclaimed(deps, at);
+  await revokeMinted(deps, at, { own: true, fences: held.fences });
+  await removePending(deps, at);
+  const named = new Set(found.map(({ kind, who }) => `${kind} ${who}`));
+  const more = [...held.found, ...(await orphansLeft(deps, at, held))];
+  const fresh = more.filter(({ kind, who }) => !named.has(`${kind} ${who}`));
+  return close(deps, at, [...found, ...fresh], patch);
 }
 
 /** Nobody holds the new value. Before the gate was passed nothing can have been minted, and an authority that is dead must not hold the credential. */
 async function leaveNothing(deps: StageDeps, at: Step, also: JobPatch = {}): Promise<void> {
-  const revoked = at.job.mintedBy === null ? [] : await revokeMinted(deps, at, null);
+  const held = await heldUnclaimed(deps, at);
+  if (held.found.length > 0) return keepBoth(deps, at, [], also);
+  const revoked =
+    at.job.mintedBy === null ? [] : await revokeMinted(deps, at, { own: false, fences: held.fences });
+  const orphans = await orphansLeft(deps, at, held);
   const patch = await emptySlots(deps, at);
   at.context.log.info('cleaned up', { revoked: revoked.join(',') });
-  return close(deps, at, [], { ...patch, ...also });
+  return close(deps, at, orphans, { ...patch, ...also });
 }
 
 /** Ends the round: what is left is named and held, or the credential is free. */

@@ -54,7 +54,7 @@ export async function goneOnWith(
   context.log.warn('a lost mint is gone on with', {
     job_id: job.jobId,
     status: job.status,
-    new_auth_id: held.handle.id,
+    new_auth_id: held.handle?.id ?? null,
   });
   await deps.transitions.apply(job, 'mint_found', { ...speakerOf(job), fence }, async () => ({
     patch: {
@@ -70,7 +70,7 @@ export async function goneOnWith(
     detail: {
       reason: 'Redis lost the record of this mint; the vendor, the vault and the consumers have it',
       old_auth_id: adoption.old_auth_id ?? job.oldAuthId,
-      new_auth_id: held.handle.id,
+      new_auth_id: held.handle?.id ?? null,
       vault_ref: adoption.vault_ref,
       promoted: held.promoted,
     },
@@ -102,7 +102,7 @@ export async function stopped(
     patch,
     forgotten: FORGOTTEN_MAX,
     rows: (await deps.store.rows(job)).map((row) => suspected(deps, row)),
-    detail: { why, new_auth_id: held?.handle.id ?? job.newAuthId },
+    detail: { why, new_auth_id: held?.handle?.id ?? job.newAuthId },
   }));
 }
 

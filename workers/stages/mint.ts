@@ -14,7 +14,7 @@ import {
   underLease,
   type StageDeps,
 } from './deps.ts';
-import { pendingToEmpty } from './promote.ts';
+import { pendingSlots } from './promote.ts';
 
 export function mint(deps: StageDeps): Handler {
   return {
@@ -68,7 +68,8 @@ async function removeEarlierAttempts(deps: StageDeps, job: Job, context: TaskCon
     context.log.warn('revoked what an earlier attempt had minted', { auth_id: handle.id });
   }
   const prefix = slots.pendingPrefix(job.credential);
-  for (const slot of await pendingToEmpty(deps, job)) {
+  const { toEmpty } = await pendingSlots(deps, { job, fence, context });
+  for (const slot of toEmpty) {
     if (isLowerFence(slot.slice(prefix.length), fence))
       await underLease(deps, job, context, (call) => deps.vault.remove(call, slot));
   }

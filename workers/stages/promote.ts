@@ -1,10 +1,12 @@
 // Makes a job's new value the credential's current one. Law: the job says so before `NAME` is written, from then on it only goes forward, and nobody else's value is ever replaced.
 import { VelvetError, isVelvetError } from '../../shared/lib/errors.ts';
+import type { Secret } from '../../shared/lib/secret.ts';
 import type { Job } from '../../shared/rotation/job.ts';
+import type { TaskContext } from '../run.ts';
 import { slots, type Vault } from '../vault/contract.ts';
 import { writeHandle } from '../vault/handles.ts';
 import type { VendorCall } from '../vendors/contract.ts';
-import { speaker, underLease, type StageDeps, type Step } from './deps.ts';
+import { issuerOf, readCall, speaker, underLease, type StageDeps, type Step } from './deps.ts';
 
 /** Writes value and handle, and reads the value back. Safe to repeat. Throws `invariant_broken` where the slot holds another's value. */
 export async function promote(deps: StageDeps, { task, job, context }: Step): Promise<void> {
@@ -51,25 +53,52 @@ function othersValue(deps: StageDeps, job: Job): VelvetError {
   return new VelvetError('invariant_broken', 'the current value is of nobody here', { detail });
 }
 
+/** A pending slot whose value lives and that no record names: nobody knows who runs on it, and it may be the last copy. */
+export interface Unclaimed {
+  readonly slot: string;
+  readonly value: Secret;
+}
+
 /**
- * The pending slots that this job may empty: all but those that another open job of the credential names as its own, and that
- * consumers may run on.
+ * The credential's pending slots, but for those that another open job names as its own: what this job may empty, which is its own
+ * recorded attempt's, and whatever holds a dead value or the current one; and what it may not.
  */
-export async function pendingToEmpty(deps: StageDeps, job: Job): Promise<readonly string[]> {
+export async function pendingSlots(
+  deps: StageDeps,
+  { job, fence, context }: Pick<Step, 'job' | 'fence'> & { readonly context: Pick<TaskContext, 'signal'> },
+): Promise<{ readonly toEmpty: readonly string[]; readonly unclaimed: readonly Unclaimed[] }> {
   const open = await deps.store.openJobs(job.credential, job.env);
+  const own = slots.pending(job.credential, job.mintedFence ?? 'none');
   const others = open.filter((one) => one.jobId !== job.jobId).map((one) => one.mintedFence);
-  const theirs = new Set(others.map((fence) => slots.pending(job.credential, fence ?? 'none')));
-  return (await deps.vault.list(slots.pendingPrefix(job.credential))).filter((slot) => !theirs.has(slot));
+  const theirs = new Set(others.map((other) => slots.pending(job.credential, other ?? 'none')));
+  const toEmpty: string[] = [];
+  const unclaimed: Unclaimed[] = [];
+  for (const slot of await deps.vault.list(slots.pendingPrefix(job.credential))) {
+    if (theirs.has(slot)) continue;
+    const value = slot === own ? null : await deps.vault.read(slot);
+    if (value !== null && (await lives(value))) unclaimed.push({ slot, value });
+    else toEmpty.push(slot);
+  }
+  return { toEmpty, unclaimed };
+
+  async function lives(value: Secret): Promise<boolean> {
+    const current = await deps.vault.read(slots.current(job.credential));
+    if (current?.equals(value) === true) return false;
+    // The value asks for itself: the authority may be dead, or another account's.
+    return (await issuerOf(deps, job).isGone(readCall(job, fence, context), value, null, value)) !== 'gone';
+  }
 }
 
 /** Empties the job's own slots, once the current one holds the value to be kept. Answers what the record then says. */
-export async function emptySlots(
-  deps: StageDeps,
-  { job, context }: Step,
-): Promise<{ readonly vault_ref: string }> {
-  const pending = await pendingToEmpty(deps, job);
+export async function emptySlots(deps: StageDeps, at: Step): Promise<{ readonly vault_ref: string }> {
+  const { job, context } = at;
+  const { toEmpty, unclaimed } = await pendingSlots(deps, at);
+  for (const { slot } of unclaimed)
+    context.log.warn('a live value that no rotation on record minted is kept', {
+      slot: deps.vault.ref(slot),
+    });
   await underLease(deps, job, context, async (call) => {
-    for (const slot of pending) await emptySlot(deps.vault, call, slot);
+    for (const slot of toEmpty) await emptySlot(deps.vault, call, slot);
     await emptySlot(deps.vault, call, slots.previous(job.credential, job.jobId));
   });
   return { vault_ref: deps.vault.ref(slots.current(job.credential)) };

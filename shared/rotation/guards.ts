@@ -61,7 +61,7 @@ const guardTable = {
   confirmGiven:      { about: 'input',   code: 'confirm_mismatch',       holds: (job, f) => f.confirm === job.credential },
   deadAcknowledged:  { about: 'input',   code: 'not_acknowledged',       holds: (_, f) => f.acknowledgeDead === true },
   staleAcknowledged: { about: 'input',   code: 'stale_not_acknowledged', holds: (_, f) => sameNames(f.acknowledgeStale ?? [], f.staleConsumers ?? []) },
-  twoPersons:        { about: 'input',   code: 'two_persons_required',   holds: (job, f) => !job.twoPerson || (f.actor !== undefined && f.actor.operatorId !== job.mintedBy) },
+  twoPersons:        { about: 'input',   code: 'two_persons_required',   holds: (job, f) => !job.twoPerson || (f.actor !== undefined && job.mintedBy !== null && f.actor.operatorId !== job.mintedBy) },
   rowAllows:         { about: 'input',   code: 'row_not_open',           holds: (_, f) => f.rowAllows === true },
   aRowWouldOpen:     { about: 'input',   code: 'nothing_to_retry',       holds: (_, f) => (f.retryableRows ?? 0) > 0 },
   rowsAll:           { about: 'outcome', code: 'invariant_broken',       holds: (_, f) => f.outcome === 'all' },

@@ -50,8 +50,10 @@ const recordSchema = z.object({
   created_by: z.string(),
   force_revoke: flag,
   ticket_id: text,
-  /** The person behind the last `proceed_mint`, for the two-person gate. */
+  /** The person behind the last `proceed_mint`, for the two-person gate. Empty where nobody did, or Redis lost who. */
   minted_by: text,
+  /** A mint may have been begun that the record does not know of. */
+  mint_begun: flag,
   moved_by: text,
   moved_by_slack: text,
   step: text.pipe(z.enum(steps).nullable()),
@@ -123,6 +125,7 @@ export interface Job extends JobRef {
   readonly forceRevoke: boolean;
   readonly ticketId: string | null;
   readonly mintedBy: string | null;
+  readonly mintBegun: boolean;
   readonly movedBy: Actor | null;
   readonly step: Step | null;
   readonly phase: (typeof phases)[number] | null;
@@ -179,6 +182,7 @@ export function parseJob(hash: Readonly<Record<string, string>>): Job {
     forceRevoke: r.force_revoke,
     ticketId: r.ticket_id,
     mintedBy: r.minted_by,
+    mintBegun: r.mint_begun,
     movedBy: r.moved_by === null ? null : { operatorId: r.moved_by, slackUserId: r.moved_by_slack },
     step: r.step,
     phase: r.phase,

@@ -35,7 +35,7 @@ export const guardWords: Record<GuardName, string> = {
   confirmGiven:      '`confirm` is the credential\'s name',
   deadAcknowledged:  '`acknowledge_dead` is true',
   staleAcknowledged: '`acknowledge_stale` names exactly the unproven consumers',
-  twoPersons:        'the credential is not `two_person`, or another person let the new token be minted',
+  twoPersons:        'the credential is not `two_person`, or another person, who is on record, let the new token be minted',
   rowAllows:         'that row waits for a person',
   aRowWouldOpen:     'a row is there to be retried',
   rowsAll:           'the rows closed with **all**',

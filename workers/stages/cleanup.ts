@@ -26,7 +26,8 @@ export function cleanup(deps: StageDeps): Handler {
       if (job.step === 'check') return afterRevocationByHand(deps, at, rows);
       // The record may have lost a promotion that was still on its way when somebody looked; by now it is there or never comes.
       if (job.promoting || job.promoted || (await isPromoted(deps, job))) return stayOnNew(deps, at, rows);
-      if (job.restoring) return restoring(deps, at, rows);
+      // Where the old one was dead there is nothing to put back, whatever was asked of a record that did not know it.
+      if (job.restoring && job.currentState !== 'dead') return restoring(deps, at, rows);
       if (job.currentState === 'alive' && job.abortedFrom === 'validated' && !job.wentBack)
         return keepBoth(deps, at, [oldTokenLive(job)]);
       return backOut(deps, at, rows);
@@ -212,8 +213,9 @@ async function keepBoth(
 async function leaveNothing(deps: StageDeps, at: Step, also: JobPatch = {}): Promise<void> {
   const held = await heldUnclaimed(deps, at);
   if (held.found.length > 0) return keepBoth(deps, at, [], also);
+  const { mintedBy, mintBegun } = at.job;
   const revoked =
-    at.job.mintedBy === null ? [] : await revokeMinted(deps, at, { own: false, fences: held.fences });
+    mintedBy === null && !mintBegun ? [] : await revokeMinted(deps, at, { own: false, fences: held.fences });
   const orphans = await orphansLeft(deps, at, held);
   const patch = await emptySlots(deps, at);
   at.context.log.info('cleaned up', { revoked: revoked.join(',') });

@@ -36,7 +36,7 @@ export function speakerOf(job: Job): Speaker & { readonly kind: 'attempt' } {
 export async function verifiedAnew(deps: StageDeps, job: Job, { fence, context }: Looked): Promise<void> {
   context.log.warn('a lost verify is begun again', { job_id: job.jobId });
   await deps.transitions.apply(job, 'verify_forgotten', { ...speakerOf(job), fence }, () => ({
-    patch: { ...untilForgottenIsOver(deps, job, context), minted_by: 'velvet', error: null },
+    patch: { ...untilForgottenIsOver(deps, job, context), mint_begun: true, error: null },
     forgotten: FORGOTTEN_MAX,
     detail: { mint_begun: true },
   }));
@@ -60,7 +60,7 @@ export async function goneOnWith(
     patch: {
       ...adoption,
       ...untilForgottenIsOver(deps, job, context),
-      minted_by: job.mintedBy ?? 'velvet',
+      mint_begun: true,
       step: null,
       phase: null,
       error: null,
@@ -91,7 +91,7 @@ export async function stopped(
     ...(await knownOfOld(deps, job, held, context)),
     ...(held === null ? {} : mintOf(deps, job, held)),
     ...untilForgottenIsOver(deps, job, context),
-    minted_by: job.mintedBy ?? 'velvet',
+    mint_begun: true,
     aborted_from: job.status,
     cleanup_since: deps.clock.now(),
     ...also,

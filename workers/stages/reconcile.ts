@@ -156,7 +156,7 @@ async function holdAgainstTheWorld(deps: StageDeps, seen: Seen): Promise<number>
       ...newTasks(now),
       ...(isDelay(now) ? { error: null } : {}),
       ...(lost === null ? {} : mintOf(deps, now, lost)),
-      ...(begun ? { ...untilForgottenIsOver(deps, now, context), minted_by: now.mintedBy ?? 'velvet' } : {}),
+      ...(begun ? { ...untilForgottenIsOver(deps, now, context), mint_begun: true } : {}),
       ...(promoted ? forwardOnly(now) : {}),
     },
     forgotten: FORGOTTEN_MAX,

@@ -122,7 +122,7 @@ const table = [
   { from: 'aborted',          on: 'cleanup_delayed',  by: 'worker',   when: ['cleanupPending'], to: 'same' },
   { from: 'aborted',          on: 'cleanup_blocked',  by: 'worker',   when: ['cleanupPending'], to: 'same', patch: { cleanup: 'needs_person', restoring: false, step: null }, effects: ['notify'] },
   { from: 'aborted',          on: 'restore',          by: 'operator', when: ['cleanupNotOver', 'notPromoting', 'notPromoted', 'notSuperseded', 'previousAlive', 'newTokenKept'], to: 'same', patch: { cleanup: 'pending', restoring: true, went_back: true }, effects: ['enqueue_cleanup'], fence: 'raise' },
-  { from: 'aborted',          on: 'mark_revoked',     by: 'operator', when: ['cleanupNotOver', 'notSuperseded', 'oldTokenLeft', 'twoPersons'], to: 'same', patch: { cleanup: 'pending', step: 'check' }, effects: ['enqueue_cleanup'], fence: 'raise' },
+  { from: 'aborted',          on: 'mark_revoked',     by: 'operator', when: ['cleanupNotOver', 'notSuperseded', 'oldTokenLeft', 'anotherPerson'], to: 'same', patch: { cleanup: 'pending', step: 'check' }, effects: ['enqueue_cleanup'], fence: 'raise' },
   { from: 'aborted',          on: 'resolve_residual', by: 'operator', when: ['cleanupNotOver', 'aResidualOpen'], to: 'same', patch: { cleanup: 'pending' }, effects: ['enqueue_cleanup'], fence: 'raise' },
   { from: claiming,           on: 'preempted',        by: 'worker',   to: 'aborted', patch: { cleanup: 'done', phase: null, awaiting: null }, effects: ['notify'], claim: 'free', fence: 'raise' },
   { from: 'aborted',          on: 'preempted',        by: 'worker',   when: ['cleanupNotDone'], to: 'same', patch: { cleanup: 'done' }, effects: ['notify'], claim: 'free', fence: 'raise' },

@@ -36,6 +36,7 @@ export const guardWords: Record<GuardName, string> = {
   deadAcknowledged:  '`acknowledge_dead` is true',
   staleAcknowledged: '`acknowledge_stale` names exactly the unproven consumers',
   twoPersons:        'the credential is not `two_person`, or another person, who is on record, let the new token be minted',
+  anotherPerson:     'the credential is not `two_person`, or another person, who is on record, let the new token be minted, or the new value was promoted already, which another person had let pass',
   rowAllows:         'that row waits for a person',
   aRowWouldOpen:     'a row is there to be retried',
   rowsAll:           'the rows closed with **all**',

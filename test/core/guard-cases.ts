@@ -46,6 +46,7 @@ export const guardCases: Readonly<Record<GuardName, { readonly holds: Case; read
   deadAcknowledged:  { holds: { facts: { acknowledgeDead: true } },      fails: { facts: { acknowledgeDead: false } } },
   staleAcknowledged: { holds: { facts: { acknowledgeStale: ['a'], staleConsumers: ['a'] } }, fails: { facts: { acknowledgeStale: ['a'], staleConsumers: ['b'] } } },
   twoPersons:        { holds: { job: twoPerson, facts: { actor: otto } }, fails: { job: twoPerson, facts: { actor: mona } } },
+  anotherPerson:     { holds: { job: { ...twoPerson, mintedBy: null, promoted: true }, facts: { actor: mona } }, fails: { job: twoPerson, facts: { actor: mona } } },
   rowAllows:         { holds: { facts: { rowAllows: true } },            fails: { facts: { rowAllows: false } } },
   aRowWouldOpen:     { holds: { facts: { retryableRows: 1 } },           fails: { facts: { retryableRows: 0 } } },
   rowsAll:           { holds: { facts: { outcome: 'all', anyRowProven: true } },   fails: { facts: { outcome: 'open' } } },

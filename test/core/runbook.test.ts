@@ -177,6 +177,7 @@ const demands: readonly Demand[] = [
   { name: 'who minted may not mark it revoked',                    at: 'revoke_failed', job: twoPerson, on: 'mark_revoked', brings: { actor: mona }, refused: 'two_persons_required' },
   { name: 'who minted may not mark it revoked after an abort',     at: 'aborted', job: { ...twoPerson, ...left }, on: 'mark_revoked', brings: { actor: mona }, refused: 'two_persons_required' },
   { name: 'nor anybody after an abort where it is not known who did', at: 'aborted', job: { twoPerson: true, mintedBy: null, ...left }, on: 'mark_revoked', brings: { actor: otto }, refused: 'two_persons_required' },
+  { name: 'what was promoted had been let pass by another person',  at: 'aborted', job: { twoPerson: true, mintedBy: null, promoted: true, ...left }, on: 'mark_revoked', brings: { actor: otto }, refused: null },
   { name: 'a revoke by hand needs no ticket',                      at: 'revoke_failed', on: 'mark_revoked', brings: { ticketId: null, confirm: null }, refused: null },
   { name: 'a forced revoke names each stale consumer',             at: 'distribute_partial', job: partly, on: 'proceed_revoke', brings: { acknowledgeStale: [] }, refused: 'stale_not_acknowledged' },
   { name: 'a forced revoke says nothing of stale consumers',       at: 'validate_partial', job: partly, on: 'proceed_revoke', brings: { acknowledgeStale: ['other-prod'] }, refused: 'stale_not_acknowledged' },

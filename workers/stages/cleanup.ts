@@ -156,8 +156,10 @@ async function afterRevocationByHand(deps: StageDeps, at: Step, rows: readonly R
 /** The new value is, or becomes, the current one; whoever is still on the dead one is named. */
 async function stayOnNew(deps: StageDeps, at: Step, rows: readonly Row[]): Promise<void> {
   const alive = at.job.currentState === 'alive';
-  // Promoted by a step that Redis forgot: whether the old token was revoked then, only the vendor knows.
-  const oldLives = alive && at.job.step !== 'check' && !at.job.promoted && (await stillLives(deps, at));
+  // Promoted by a step that Redis forgot: whether the old token was revoked then, or has been since, only the vendor knows.
+  const wasLive = openResiduals(at.job.residuals).some(({ kind }) => kind === 'old_token_live');
+  const asks = alive && at.job.step !== 'check' && (wasLive || !at.job.promoted);
+  const oldLives = asks && (await stillLives(deps, at));
   await promote(deps, at);
   // Who was skipped is left on what it had by a person's word; where there never was anything to go back to, all are looked after.
   const concerned = rows.filter((row) => !(alive && isSkipped(row)));
@@ -168,16 +170,19 @@ async function stayOnNew(deps: StageDeps, at: Step, rows: readonly Row[]): Promi
   for (const look of looks) await noteLook(deps, at, look);
   const held = await heldUnclaimed(deps, at);
   const others = [...held.found, ...(await orphansLeft(deps, at, held))];
-  const patch = await emptySlots(deps, at);
   // What a person resolved, because nobody can look, is not found again.
   const closed = at.job.residuals.filter((one) => one.resolved_at !== null);
-  const found = [...(oldLives ? [oldTokenLive(at.job)] : []), ...left.flatMap(staleOnDead)].filter(
+  const own = [...(oldLives ? [oldTokenLive(at.job)] : []), ...left.flatMap(staleOnDead)].filter(
     (one) => one.kind !== 'may_hold_dead_token' || !closed.some(({ who }) => who === one.who),
   );
-  return close(deps, at, [...found, ...others.filter(({ who }) => !found.some((one) => one.who === who))], {
-    ...patch,
-    promoted: true,
-  });
+  const found = [...own, ...others.filter(({ who }) => !own.some((one) => one.who === who))];
+  const patch = await emptySlots(deps, at, { previous: leftIn(deps, at, found).length === 0 });
+  return close(deps, at, found, { ...patch, promoted: true });
+}
+
+/** What would be open after this round. */
+function leftIn(deps: StageDeps, { job }: Step, found: readonly Finding[]): readonly Residual[] {
+  return openResiduals(reckoned(job.residuals, found, deps.clock.now()));
 }
 
 async function stillLives(deps: StageDeps, at: Step): Promise<boolean> {
@@ -217,7 +222,7 @@ async function leaveNothing(deps: StageDeps, at: Step, also: JobPatch = {}): Pro
   const revoked =
     mintedBy === null && !mintBegun ? [] : await revokeMinted(deps, at, { own: false, fences: held.fences });
   const orphans = await orphansLeft(deps, at, held);
-  const patch = await emptySlots(deps, at);
+  const patch = await emptySlots(deps, at, { previous: leftIn(deps, at, orphans).length === 0 });
   at.context.log.info('cleaned up', { revoked: revoked.join(',') });
   return close(deps, at, orphans, { ...patch, ...also });
 }

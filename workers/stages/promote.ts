@@ -89,8 +89,15 @@ export async function pendingSlots(
   }
 }
 
-/** Empties the job's own slots, once the current one holds the value to be kept. Answers what the record then says. */
-export async function emptySlots(deps: StageDeps, at: Step): Promise<{ readonly vault_ref: string }> {
+/**
+ * Empties the job's own slots, once the current one holds the value to be kept. Answers what the record then says. `PREVIOUS` is
+ * the last to go: while a person has something left to do it is what names the job, should Redis lose it.
+ */
+export async function emptySlots(
+  deps: StageDeps,
+  at: Step,
+  { previous = true } = {},
+): Promise<{ readonly vault_ref: string }> {
   const { job, context } = at;
   const { toEmpty, unclaimed } = await pendingSlots(deps, at);
   for (const { slot } of unclaimed)
@@ -99,7 +106,7 @@ export async function emptySlots(deps: StageDeps, at: Step): Promise<{ readonly 
     });
   await underLease(deps, job, context, async (call) => {
     for (const slot of toEmpty) await emptySlot(deps.vault, call, slot);
-    await emptySlot(deps.vault, call, slots.previous(job.credential, job.jobId));
+    if (previous) await emptySlot(deps.vault, call, slots.previous(job.credential, job.jobId));
   });
   return { vault_ref: deps.vault.ref(slots.current(job.credential)) };
 }

@@ -29,6 +29,7 @@ describe('limits', () => {
     ['429 with retry-after', { rate_limited: { retry_after_s: 9 } }, 9_000, 9_000],
     ['403 of a secondary limit', { status: 403, body: { message } }, 60_000, 60_000],
     ['429 of a secondary limit', 'rate_limited', 60_000, 60_000],
+    ['429 that says nothing', { status: 429, body: { message: 'no' } }, 60_000, 60_000],
     [
       "403 at the end of the hour's quota",
       {

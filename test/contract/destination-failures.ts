@@ -129,11 +129,14 @@ export const destinationFailureChecks: readonly Check<DestinationWorld>[] = [
   {
     name: 'an abort settles promptly',
     essential: true,
-    async run({ destination, target, authority, next, fault, patienceMs }) {
+    async run({ destination, target, authority, next, fault, changes, patienceMs }) {
       const called = new AbortController();
       fault('write', 'hang_before');
       const pushing = thrownBy(destination.push(callOf({ signal: called.signal }), target, authority, next));
-      setTimeout(() => called.abort(), 20);
+      // However many looks come before it: it is the write that is under way.
+      for (let ms = 0; changes() === 0 && ms < patienceMs; ms += 5)
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      called.abort();
       assert.equal((await within(patienceMs * 0.8, pushing)).code, 'vendor_no_answer');
     },
   },

@@ -77,7 +77,9 @@ export const guards: Readonly<Record<GuardName, Guard>> = guardTable;
 
 /** Who let the mint be made is on record, and is not who asks. Not known is nobody. */
 function twoPersons(job: Job, { actor }: Facts): boolean {
-  return !job.twoPerson || (actor !== undefined && job.mintedBy !== null && actor.operatorId !== job.mintedBy);
+  return (
+    !job.twoPerson || (actor !== undefined && job.mintedBy !== null && actor.operatorId !== job.mintedBy)
+  );
 }
 
 /** Where the old token died meanwhile there is no going back, and whoever is on the new one needs it to become the current one: where it is known. */

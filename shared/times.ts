@@ -14,6 +14,7 @@ export interface Times {
   readonly retryBackoffMs: number;
   readonly retryBackoffMaxMs: number;
   readonly rateLimitWaitMs: number;
+  readonly secondaryLimitWaitMs: number;
   readonly rateLimitWaitMaxMs: number;
   readonly loginCoolDownMs: number;
   readonly cleanupRetryMs: number;
@@ -67,6 +68,8 @@ export const times: Times = {
   retryBackoffMaxMs: 600_000,
   /** Where a vendor names no pause: Heroku's bucket refills 75 tokens a minute, and its own client starts at 30 s. */
   rateLimitWaitMs: 30_000,
+  /** GitHub's secondary limits: where it names no pause, "at least one minute". */
+  secondaryLimitWaitMs: 60_000,
   /** A vendor that asks for a longer pause than this is reported instead of waited for. */
   rateLimitWaitMaxMs: 300_000,
   /** Infisical locks a client id out for 300 s after three refused logins: a refused one is not tried again before that is over. */

@@ -48,6 +48,7 @@ export const quickTimes: Times = {
   leaseMs: 1_000,
   lateMs: 100,
   rateLimitWaitMs: 40,
+  secondaryLimitWaitMs: 40,
   vendorCallMs: 500,
   probeMs: 400,
   slackMs: 250,
@@ -97,6 +98,10 @@ export interface WorldOptions {
   };
   readonly adopt?: boolean;
   readonly healthcheckAfter?: number;
+  /** What lies in the vault before any family starts, beside the credential: the authorities of further rows. */
+  readonly authorities?: Readonly<Record<string, string>>;
+  /** A simulated GitHub, for a world that has rows there. */
+  readonly githubUrl?: string;
   /** How long a release of the simulated Heroku takes. */
   readonly releaseMs?: number;
   /** Values lie in an Infisical of the world's own, which rows may target too. */
@@ -214,6 +219,8 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
   await vault.initialise();
   if (options.adopt !== false)
     await vault.write(setUpCall(), slots.current(CREDENTIAL), new Secret(outside.first.token));
+  for (const [name, value] of Object.entries(options.authorities ?? {}))
+    await vault.write(setUpCall(), slots.current(name), new Secret(value));
   const log: string[] = [];
   const logOf = (family: string) => createLog({ env: ENV, family, write: (line) => log.push(line) });
 
@@ -252,7 +259,14 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
   const app = buildApp(deps);
 
   const running = new Map<WorkerFamily, RunningFamily[]>();
-  const env = workerEnv({ outside, manifestPath, vaultEnv, keys });
+  const env = workerEnv({
+    outside,
+    manifestPath,
+    vaultEnv,
+    keys,
+    // Nobody listens there.
+    githubUrl: options.githubUrl ?? 'http://127.0.0.1:9',
+  });
   function start(family: WorkerFamily): RunningFamily {
     const started = startFamily(family, env as never, {
       redis,
@@ -480,8 +494,10 @@ function workerEnv({
   manifestPath,
   vaultEnv,
   keys,
+  githubUrl,
 }: {
   outside: Outside;
+  githubUrl: string;
   manifestPath: string;
   vaultEnv: VaultEnv;
   keys: { fingerprint: Buffer; vault: Buffer; audit: Buffer };
@@ -508,6 +524,7 @@ function workerEnv({
     auditSigningKey: keys.audit,
     auditDays: 400,
     heroku: { apiUrl: outside.heroku.url, bootstrap: new Secret(outside.bootstrap.token) },
+    github: { apiUrl: githubUrl },
   };
 }
 

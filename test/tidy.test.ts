@@ -83,6 +83,8 @@ const layers: readonly (readonly [place: string, may: readonly string[]])[] = [
       'shared/manifest/addresses.ts',
       'type @infisical/sdk',
       'zod',
+      'jose',
+      'libsodium-wrappers',
       'node:',
     ],
   ],

@@ -268,9 +268,9 @@ function stageDeps(env: DistributeEnv | StageEnv, parts: Parts): StageDeps {
   const { infisical } = env;
   const secrets = infisical && secretsAt(infisical.siteUrl, parts);
   const values = valueDeps(env, parts, secrets);
-  const { lateMs, rateLimitWaitMs } = parts.core.times;
+  const { lateMs, rateLimitWaitMs, secondaryLimitWaitMs } = parts.core.times;
   const registry = createRegistry({
-    times: { lateMs, rateLimitWaitMs },
+    times: { lateMs, rateLimitWaitMs, secondaryLimitWaitMs },
     door: parts.door,
     clock: parts.around.clock,
     herokuApiUrl: env.heroku.apiUrl,
@@ -282,6 +282,7 @@ function stageDeps(env: DistributeEnv | StageEnv, parts: Parts): StageDeps {
         environment: env.appEnv,
         ownFolder: env.infisicalPlace.folder,
       },
+    githubApiUrl: env.github.apiUrl,
   });
   return {
     ...values,

@@ -132,7 +132,13 @@ async function askIssuer(
   }
   const { revokeByHand } = issuers[credential.issuer];
   const authorityName = credential.issuer_auth_token_name;
-  const registry = createRegistry({ door, clock: systemClock, times, herokuApiUrl: env.heroku.apiUrl });
+  const registry = createRegistry({
+    door,
+    clock: systemClock,
+    times,
+    herokuApiUrl: env.heroku.apiUrl,
+    githubApiUrl: env.github.apiUrl,
+  });
   const authorities = createAuthorities(vault, { HK_VELVET_BOOTSTRAP: env.heroku.bootstrap });
   const call: VendorCall = {
     jobId: 'adopt',

@@ -1,8 +1,10 @@
 // The typed environment of each process family: the only reader of process.env. Law: a family gets only what it needs, and no problem's text holds a value.
 import { envReader, unknownNames } from './env-reader.ts';
 import type { EnvReader, EnvSource, RedisEnv } from './env-reader.ts';
-import { readInfisical, readInfisicalPlace, readVault, vaultIsSet } from './env-vault.ts';
-import type { InfisicalEnv, InfisicalPlace, VaultEnv } from './env-vault.ts';
+import { readInfisicalPlace, readVault, vaultIsSet } from './env-vault.ts';
+import type { InfisicalPlace, VaultEnv } from './env-vault.ts';
+import { readVendors, readVendorUrl } from './env-vendors.ts';
+import type { VendorsEnv } from './env-vendors.ts';
 import type { Secret } from './secret.ts';
 
 export type { VaultEnv } from './env-vault.ts';
@@ -19,13 +21,6 @@ export interface CommonEnv {
   /** The Heroku app that this process runs in, where Heroku names it. */
   readonly velvetApp: string | null;
   readonly infisicalPlace: InfisicalPlace;
-}
-
-export interface HerokuEnv {
-  /** Without a slash at its end. */
-  readonly apiUrl: string;
-  /** Null where it is not set: its credentials are unavailable then, the process runs. */
-  readonly bootstrap: Secret | null;
 }
 
 export interface SlackEnv {
@@ -58,19 +53,14 @@ export interface WebEnv extends CommonEnv, LinkEnv {
   readonly port: number;
 }
 
-export interface StageEnv extends CommonEnv, LinkEnv, AlarmEnv, ValueEnv {
-  readonly heroku: HerokuEnv;
-  readonly infisical: InfisicalEnv | null;
+export interface StageEnv extends CommonEnv, LinkEnv, AlarmEnv, ValueEnv, VendorsEnv {
   /** The seed of the Ed25519 key that seals are signed with: 32 bytes. */
   readonly auditSigningKey: Buffer;
   /** How long audit events are kept before they leave for the log. */
   readonly auditDays: number;
 }
 
-export interface DistributeEnv extends CommonEnv, AlarmEnv, ValueEnv {
-  readonly heroku: HerokuEnv;
-  readonly infisical: InfisicalEnv | null;
-}
+export interface DistributeEnv extends CommonEnv, AlarmEnv, ValueEnv, VendorsEnv {}
 
 export interface HealthcheckEnv extends CommonEnv, AlarmEnv, ValueEnv {
   readonly probeKey: Secret | null;
@@ -79,7 +69,7 @@ export interface HealthcheckEnv extends CommonEnv, AlarmEnv, ValueEnv {
 export interface NotifierEnv extends CommonEnv, LinkEnv, AlarmEnv {}
 
 /** Every part may be missing: each command asks for its own with `requireParts`. */
-export interface CliEnv {
+export interface CliEnv extends VendorsEnv {
   readonly url: string | null;
   readonly token: Secret | null;
   readonly appEnv: AppEnv | null;
@@ -89,8 +79,6 @@ export interface CliEnv {
   readonly allowVolatileRedis: boolean;
   readonly vault: VaultEnv | null;
   readonly fingerprintKey: Buffer | null;
-  readonly heroku: HerokuEnv;
-  readonly infisical: InfisicalEnv | null;
   readonly velvetApp: string | null;
   readonly infisicalPlace: InfisicalPlace;
 }
@@ -164,8 +152,7 @@ const families: { readonly [F in Family]: (reader: EnvReader) => EnvByFamily[F] 
     ...readLinks(reader),
     ...readAlarm(reader),
     ...readValues(reader),
-    heroku: readHeroku(reader),
-    infisical: readInfisical(reader),
+    ...readVendors(reader),
     auditSigningKey: reader.key('VELVET_AUDIT_SIGNING_KEY'),
     // The specification's default: a year, and the weeks in which somebody asks about it.
     auditDays: reader.days('VELVET_AUDIT_DAYS', 400),
@@ -174,8 +161,7 @@ const families: { readonly [F in Family]: (reader: EnvReader) => EnvByFamily[F] 
     ...readCommon(reader),
     ...readAlarm(reader),
     ...readValues(reader),
-    heroku: readHeroku(reader),
-    infisical: readInfisical(reader),
+    ...readVendors(reader),
   }),
   healthcheck: (reader) => ({
     ...readCommon(reader),
@@ -194,8 +180,7 @@ const families: { readonly [F in Family]: (reader: EnvReader) => EnvByFamily[F] 
       redis: ifSet('REDIS_URL', () => reader.redis('REDIS_URL')),
       vault: vaultIsSet(reader) ? readVault(reader) : null,
       fingerprintKey: ifSet('VELVET_FINGERPRINT_KEY', () => reader.key('VELVET_FINGERPRINT_KEY')),
-      heroku: readHeroku(reader),
-      infisical: readInfisical(reader),
+      ...readVendors(reader),
     };
   },
   release: (reader) => {
@@ -235,13 +220,6 @@ function readLinks(reader: EnvReader): LinkEnv {
   return { publicUrl: reader.baseUrl('VELVET_PUBLIC_URL', { loopback: reader.get('APP_ENV') !== 'prod' }) };
 }
 
-function readHeroku(reader: EnvReader): HerokuEnv {
-  return {
-    apiUrl: readVendorUrl(reader, 'HEROKU_API_URL', 'https://api.heroku.com'),
-    bootstrap: reader.secret('HK_VELVET_BOOTSTRAP'),
-  };
-}
-
 function readAlarm(reader: EnvReader): AlarmEnv {
   const token = reader.secret('SL_BOT_NOTIFY');
   const apiUrl = `${readVendorUrl(reader, 'SLACK_API_URL', 'https://slack.com/api')}/`;
@@ -261,10 +239,6 @@ function readAlarm(reader: EnvReader): AlarmEnv {
       alertChannel: alert ?? operator ?? '',
     },
   };
-}
-
-function readVendorUrl(reader: EnvReader, name: string, fallback: string): string {
-  return reader.baseUrl(name, { loopback: reader.get('VELVET_ALLOW_LOOPBACK') === '1' }) ?? fallback;
 }
 
 function readValues(reader: EnvReader): ValueEnv {

@@ -1,4 +1,4 @@
-// Which addresses may be called at all, and what a Heroku one names.
+// Which addresses may be called at all, and what a vendor's own names.
 
 /** What forbids calling this address, and what to do; null where nothing does. https (http on a loopback address, where allowed), and no credential in it. */
 export function faultOf(url: URL, allowLoopback: boolean): string | null {
@@ -59,4 +59,42 @@ export function infisicalFolderOf(endpoint: string): InfisicalFolder | null {
 /** Whether a folder is this one or lies below it. */
 export function isWithin(path: string, folder: string): boolean {
   return path === folder || path.startsWith(`${folder}/`);
+}
+
+/** Where a GitHub Actions secret lies. Each scope has a public key of its own. */
+export type GithubPlace =
+  | { readonly scope: 'repository'; readonly owner: string; readonly repo: string }
+  | {
+      readonly scope: 'environment';
+      readonly owner: string;
+      readonly repo: string;
+      /** As GitHub shows it, not as an address spells it. */
+      readonly environment: string;
+    }
+  | { readonly scope: 'organisation'; readonly org: string };
+
+const githubAccount = /^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$/;
+const githubRepo = /^(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}$/;
+
+/** The place of a GitHub row's address; null where the path is none of the three that hold Actions secrets. */
+export function githubPlaceOf(endpoint: string): GithubPlace | null {
+  const url = new URL(endpoint);
+  if (url.search !== '' || url.hash !== '') return null;
+  const org = /^\/orgs\/([^/]+)\/actions\/secrets$/.exec(url.pathname)?.[1];
+  if (org !== undefined) return githubAccount.test(org) ? { scope: 'organisation', org } : null;
+  const [, owner = '', repo = '', rest = ''] = /^\/repos\/([^/]+)\/([^/]+)\/(.+)$/.exec(url.pathname) ?? [];
+  if (!githubAccount.test(owner) || !githubRepo.test(repo)) return null;
+  if (rest === 'actions/secrets') return { scope: 'repository', owner, repo };
+  const environment = decoded(/^environments\/([^/]+)\/secrets$/.exec(rest)?.[1] ?? '');
+  return environment === '' ? null : { scope: 'environment', owner, repo, environment };
+}
+
+/** Empty where the escapes are not those of any text. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch (error) {
+    if (error instanceof URIError) return '';
+    throw error;
+  }
 }

@@ -1,5 +1,5 @@
 // The whole rotation of one credential by hand, from the manifest: for the day Velvet is down, and for what it must not rotate.
-import { herokuAppOf, infisicalFolderOf } from './addresses.ts';
+import { githubPlaceOf, herokuAppOf, infisicalFolderOf, type GithubPlace } from './addresses.ts';
 import { credentialOf, rowsOf } from './load.ts';
 import type { ActiveRow, Credential, Manifest, Subscriber } from './schema.ts';
 import {
@@ -8,7 +8,10 @@ import {
   issuers,
   type BootstrapName,
   type IssuerName,
+  type UpdateMethod,
 } from './vendors.ts';
+
+type RowOf<M extends UpdateMethod> = Extract<ActiveRow, { readonly update_method: M }>;
 
 /**
  * Numbered steps as markdown, consumer by consumer, inactive rows included and marked; `env` narrows them to one
@@ -34,8 +37,6 @@ export function manualProcedure(manifest: Manifest, name: string, env?: string):
     ...finish(credential, rows),
   ]);
 }
-
-type InfisicalRow = Extract<Subscriber, { readonly update_method: 'INFISICAL_WRITE' }>;
 
 function numbered(title: string, steps: readonly string[]): string {
   return `${title}\n\n${steps.map((step, index) => `${index + 1}. ${step.replaceAll('\n', '\n   ')}`).join('\n')}\n`;
@@ -102,12 +103,13 @@ function writeStep(row: Subscriber): string {
 function pushLines(row: Subscriber): string[] {
   if (row.update_method === 'HEROKU_CONFIG_PATCH') return herokuLines(row);
   if (row.update_method === 'INFISICAL_WRITE') return infisicalLines(row);
+  if (row.update_method === 'GITHUB_SECRET_PUT') return githubLines(row);
   if (row.update_method === 'OPERATOR_MANUAL') return [];
   const where = `${row.update_endpoint}${row.update_key === undefined ? '' : `, as \`${row.update_key}\``}`;
   return [`Write the new value (\`$NEW\`) with the vendor's own tool to ${where} (${row.update_method}).`];
 }
 
-function infisicalLines(row: InfisicalRow): string[] {
+function infisicalLines(row: RowOf<'INFISICAL_WRITE'>): string[] {
   const folder = infisicalFolderOf(row.update_endpoint);
   const { origin, host } = new URL(row.update_endpoint);
   const domain = host === destinations.INFISICAL_WRITE.hosts[0] ? '' : ` --domain ${origin}/api`;
@@ -118,12 +120,41 @@ function infisicalLines(row: InfisicalRow): string[] {
   ];
 }
 
-function herokuLines(row: ActiveRow): string[] {
+function herokuLines(row: RowOf<'HEROKU_CONFIG_PATCH'>): string[] {
   const app = herokuAppOf(row.update_endpoint) ?? '<app>';
   return [
     `Write: \`heroku config:set ${row.update_key}="$NEW" --app ${app} >/dev/null 2>&1; echo $?\` must print 0. The redirection is not optional: the command prints what it sets.`,
     `The release must be current, not failed (\`heroku releases --app ${app} -n 1\`), and each process up since then (\`heroku ps --app ${app}\`).`,
   ];
+}
+
+function githubLines(row: RowOf<'GITHUB_SECRET_PUT'>): string[] {
+  const where = githubFlags(githubPlaceOf(row.update_endpoint));
+  const kept =
+    where.visibility === null
+      ? []
+      : [
+          `Note first who may read it (\`gh secret list ${where.flags}\`; for SELECTED the repositories too, in the organisation's settings) and give the same: \`gh\` makes it private to the organisation where nothing is said.`,
+        ];
+  return [
+    ...kept,
+    `Write: \`printf %s "$NEW" | gh secret set ${row.update_key} ${where.flags}${where.visibility ?? ''}\`. The value comes from the pipe: as an argument it would be seen by everybody on the machine.`,
+    `\`gh secret list ${where.flags}\` must show ${row.update_key} as updated just now: if it was not in the list before, the name is wrong. GitHub shows no value, and jobs that run keep the one they started with.`,
+  ];
+}
+
+function githubFlags(place: GithubPlace | null): {
+  readonly flags: string;
+  readonly visibility: string | null;
+} {
+  if (place === null) return { flags: '--repo <owner>/<repo>', visibility: null };
+  if (place.scope === 'organisation')
+    return { flags: `--org ${place.org}`, visibility: ' --visibility <all|private|selected>' };
+  const repo = `--repo ${place.owner}/${place.repo}`;
+  return {
+    flags: place.scope === 'environment' ? `${repo} --env ${quoted(place.environment)}` : repo,
+    visibility: null,
+  };
 }
 
 function proofLines(row: Subscriber): string[] {

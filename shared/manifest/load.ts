@@ -12,12 +12,12 @@ import {
   type YAMLError,
 } from 'yaml';
 import type { z } from 'zod';
+import { explain } from './explain.ts';
 import { checkRules, type Entry, type Path, type Report, type RuleOptions } from './rules.ts';
 import {
   anyCredentialSchema,
   anySubscriberSchema,
   credentialSchema,
-  explain,
   manifestSchema,
   subscriberSchema,
   type ActiveCredential,
@@ -244,9 +244,14 @@ export function rowsOf(manifest: Manifest, name: string): readonly Subscriber[] 
 
 /** What a job of this environment pins: its active rows, by wave, then by consumer_id. Empty for an inactive credential. */
 export function activeRows(manifest: Manifest, name: string, env: string): readonly ActiveRow[] {
+  return readableRows(manifest, name, env).filter((row) => row.active);
+}
+
+/** Also those that are inactive by now, where this release can at least look at them. */
+export function readableRows(manifest: Manifest, name: string, env: string): readonly ActiveRow[] {
   if (activeCredential(manifest, name) === null) return [];
   return rowsOf(manifest, name)
-    .filter((row) => row.active && row.env === env)
+    .filter((row) => row.env === env)
     .filter(isWritten);
 }
 

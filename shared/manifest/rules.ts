@@ -1,10 +1,9 @@
 // What a manifest must keep beyond its shape: rules over whole entries, over a credential's rows, and over the file.
-import { faultOf, herokuAppOf, isLoopback } from './addresses.ts';
-import { checkInfisicalTarget, type OwnInfisical } from './infisical-rules.ts';
-import type { ActiveRow, Credential, Subscriber } from './schema.ts';
+import type { OwnInfisical } from './infisical-rules.ts';
+import type { Credential, Subscriber } from './schema.ts';
+import { checkAddress, checkTarget } from './target-rules.ts';
 import {
   bootstrapNames,
-  destinations,
   issuers,
   laterIssuers,
   laterMethods,
@@ -122,15 +121,7 @@ function checkRow({ index, value }: Entry<Subscriber>, options: RuleOptions, rep
       `a credential cannot be its own authority: a dead ${value.token_name} could then not be written; name another token`,
     );
   }
-  if (value.update_method === 'HEROKU_CONFIG_PATCH') {
-    checkHerokuTarget(value, at, options, report);
-  } else if (value.update_method !== 'OPERATOR_MANUAL') {
-    const callable = checkAddress(value.update_endpoint, at('update_endpoint'), options, report);
-    if (callable && value.update_method === 'INFISICAL_WRITE')
-      checkInfisicalTarget(value.update_endpoint, options, (message) =>
-        report(at('update_endpoint'), message),
-      );
-  }
+  checkTarget(value, at, options, report);
 }
 
 function checkCapabilities(row: Subscriber, path: Path, report: Report): void {
@@ -152,52 +143,6 @@ function checkCapabilities(row: Subscriber, path: Path, report: Report): void {
   }
   if (new Set(capabilities).size !== capabilities.length)
     report(path, 'a capability is named twice; name it once');
-}
-
-function checkHerokuTarget(
-  row: ActiveRow,
-  at: (key: string) => Path,
-  options: RuleOptions,
-  report: Report,
-): void {
-  const path = at('update_endpoint');
-  if (!checkAddress(row.update_endpoint, path, options, report)) return;
-  const url = new URL(row.update_endpoint);
-  const hosts: readonly string[] = destinations[row.update_method].hosts;
-  if (!hosts.includes(url.host) && !(options.allowLoopback && isLoopback(url))) {
-    report(
-      path,
-      `${row.update_method} writes to ${hosts.join(' or ')} only, not to ${url.host}: the authority would be sent there; mend the host`,
-    );
-  }
-  const app = herokuAppOf(row.update_endpoint);
-  if (app === null) {
-    report(
-      path,
-      'the path must be /apps/<app>/config-vars, with the name or the id of an app and nothing behind it',
-    );
-    return;
-  }
-  const own = app === options.velvetApp;
-  if (own && !row.self) {
-    report(
-      path,
-      `${app} is the app that Velvet runs in, and this write restarts it; set \`self: true\` and the last wave, or remove the row`,
-    );
-  }
-  if ((own || row.self) && bootstrapNames.has(row.update_key)) {
-    report(
-      at('update_key'),
-      `${row.update_key} is what Velvet itself lives on and can never be written by it; \`POST /tokens/${row.update_key}/rotate\` answers with the procedure by hand`,
-    );
-  }
-}
-
-/** Reports an address that may not be called at all; true for one that may. */
-function checkAddress(address: string, path: Path, options: RuleOptions, report: Report): boolean {
-  const fault = faultOf(new URL(address), options.allowLoopback);
-  if (fault !== null) report(path, fault);
-  return fault === null;
 }
 
 function checkRowAgainst(

@@ -187,8 +187,24 @@ const infisicalTarget = {
   update_auth_token_name: updateAuthority.default('INFISICAL_CLIENT_SECRET'),
 };
 
+const githubTarget = {
+  update_method: z.literal('GITHUB_SECRET_PUT'),
+  update_endpoint: address.describe(
+    'https://api.github.com/repos/<owner>/<repo>/actions/secrets, …/repos/<owner>/<repo>/environments/<environment>/secrets or …/orgs/<org>/actions/secrets',
+  ),
+  update_key: z
+    .string()
+    .regex(/^(?!GITHUB_)[A-Z_]\w*$/i, {
+      error: 'a secret is letters, digits and `_`, and begins neither with a digit nor with GITHUB_',
+    })
+    .describe("The secret's name"),
+  update_auth_token_name: name.describe(
+    'The GitHub App with which Velvet writes there, never the token that is rotated; its value is one line of JSON: {"client_id": "Iv23…", "private_key": "-----BEGIN RSA PRIVATE KEY-----\\n…"}',
+  ),
+};
+
 const laterTarget = {
-  update_method: z.literal(['GITHUB_SECRET_PUT', 'SSM_PUT']),
+  update_method: z.literal('SSM_PUT'),
   update_endpoint: address.describe("The address of the vendor's API to write to"),
   update_key: words.describe('What the value is called there').optional(),
   update_auth_token_name: updateAuthority.optional(),
@@ -204,6 +220,10 @@ const infisicalRow = z.strictObject({
   ...rowShape(destinations.INFISICAL_WRITE.healthcheckAfterSeconds),
   ...infisicalTarget,
 });
+const githubRow = z.strictObject({
+  ...rowShape(destinations.GITHUB_SECRET_PUT.healthcheckAfterSeconds),
+  ...githubTarget,
+});
 const laterRow = z.strictObject({ ...rowShape(0), ...laterTarget });
 const byHandRow = z.strictObject({
   ...rowShape(0),
@@ -213,6 +233,7 @@ const byHandRow = z.strictObject({
 
 export const subscriberSchema = z.discriminatedUnion('update_method', [
   herokuRow,
+  githubRow,
   laterRow,
   infisicalRow,
   byHandRow,
@@ -233,7 +254,11 @@ export type Credential = Manifest['credentials'][number];
 export type Subscriber = Manifest['subscribers'][number];
 
 /** The target part of one row, discriminated on `update_method`: what a destination is told. */
-const targetSchema = z.union([z.object(herokuTarget), z.object(infisicalTarget)]);
+const targetSchema = z.discriminatedUnion('update_method', [
+  z.object(herokuTarget),
+  z.object(githubTarget),
+  z.object(infisicalTarget),
+]);
 export type Target = DeepReadonly<z.output<typeof targetSchema>>;
 
 /** A credential or row that this release carries out; the loader lets no other be active. */
@@ -246,47 +271,4 @@ export function manifestJsonSchema(): Record<string, unknown> {
     title: "Velvet's subscription manifest",
     ...z.toJSONSchema(manifestSchema, { target: 'draft-7', io: 'input' }),
   };
-}
-
-/**
- * What a mistake in the shape means for the person who wrote it: what is wrong, then what belongs there. Never the value
- * itself: line and column lead to it, and somebody may have pasted a secret.
- */
-export function explain(issue: z.core.$ZodRawIssue): string | undefined {
-  const key = labelOf(issue.path ?? []);
-  if (issue.code === 'unrecognized_keys')
-    return `the keys here are ${shapeKeys(issue.inst).join(', ')}; mend it or remove it`;
-  const meaning = issue.inst instanceof z.ZodType ? z.globalRegistry.get(issue.inst)?.description : undefined;
-  const hint = meaning === undefined ? '' : ` (${meaning})`;
-  if (issue.code === 'invalid_union') {
-    const missing = !Object.hasOwn(Object(issue.input), String(issue.path?.at(-1)));
-    return `${key} ${missing ? 'is missing; write' : 'must be'} one of ${(issue['options'] as readonly string[]).join(', ')}`;
-  }
-  if (issue.input === undefined) return `${key} is missing; add it${hint}`;
-  if (issue.code === 'invalid_type')
-    return `${key} must be ${typeWords[issue.expected] ?? issue.expected}; mend it${hint}`;
-  if (issue.code === 'invalid_value')
-    return `${key} must be ${issue.values.map(String).join(' or ')}; mend it${hint}`;
-  if (issue.code === 'too_small') return `${key} must be at least ${issue.minimum}; mend it${hint}`;
-  if (issue.code === 'too_big') return `${key} must be at most ${issue.maximum}; mend it${hint}`;
-  return undefined;
-}
-
-const typeWords: Readonly<Record<string, string>> = {
-  string: 'text',
-  int: 'a whole number',
-  number: 'a whole number',
-  boolean: 'true or false',
-  object: 'a mapping of keys',
-  array: 'a list',
-};
-
-function labelOf(path: readonly PropertyKey[]): string {
-  const key = path.findLast((step) => typeof step === 'string');
-  if (key === undefined) return 'the manifest';
-  return typeof path.at(-1) === 'number' ? `an entry of \`${key}\`` : `\`${key}\``;
-}
-
-function shapeKeys(schema: unknown): string[] {
-  return schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
 }

@@ -54,6 +54,14 @@ export const destinations = {
     creates: true,
     healthcheckAfterSeconds: 0,
   },
+  GITHUB_SECRET_PUT: {
+    vendor: 'github',
+    hosts: ['api.github.com'],
+    // GitHub never shows a secret's value, only when it was last written.
+    readBack: 'timestamp',
+    creates: true,
+    healthcheckAfterSeconds: 0,
+  },
 } as const satisfies Record<string, DestinationFacts>;
 
 /** An issuer that this release carries out. */
@@ -63,7 +71,7 @@ export type UpdateMethod = keyof typeof destinations;
 
 /** Known words that this release cannot carry out yet: a manifest may hold them with `active: false` only. */
 export const laterIssuers = ['aws-iam', 'postmark', 'cloudflare', 'OPERATOR_MANUAL'] as const;
-export const laterMethods = ['GITHUB_SECRET_PUT', 'SSM_PUT', 'OPERATOR_MANUAL'] as const;
+export const laterMethods = ['SSM_PUT', 'OPERATOR_MANUAL'] as const;
 
 const quiet = 'The `>/dev/null 2>&1` is not optional: the command prints what it sets.';
 const bothApps = 'Do it on both apps, <app> being velvet-prod and then velvet-staging';

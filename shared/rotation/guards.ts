@@ -47,6 +47,7 @@ const guardTable = {
   pastTheProofs:     { about: 'job',     code: 'invariant_broken',       holds: (job) => job.step !== 'prove' },
   notPromoted:       { about: 'job',     code: 'action_not_allowed',     holds: (job) => !job.promoted },
   previousAlive:     { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.currentState === 'alive' },
+  notSuperseded:     { about: 'job',     code: 'action_not_allowed',     holds: (job) => !job.superseded },
   cleanupPending:    { about: 'job',     code: 'invariant_broken',       holds: (job) => job.cleanup === 'pending' },
   newTokenKept:      { about: 'job',     code: 'action_not_allowed',     holds: (job) => openResiduals(job.residuals).some((r) => residualKinds[r.kind].keepsNewAlive) },
   cleanupNotOver:    { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.cleanup === 'needs_person' },
@@ -60,7 +61,8 @@ const guardTable = {
   confirmGiven:      { about: 'input',   code: 'confirm_mismatch',       holds: (job, f) => f.confirm === job.credential },
   deadAcknowledged:  { about: 'input',   code: 'not_acknowledged',       holds: (_, f) => f.acknowledgeDead === true },
   staleAcknowledged: { about: 'input',   code: 'stale_not_acknowledged', holds: (_, f) => sameNames(f.acknowledgeStale ?? [], f.staleConsumers ?? []) },
-  twoPersons:        { about: 'input',   code: 'two_persons_required',   holds: (job, f) => !job.twoPerson || (f.actor !== undefined && f.actor.operatorId !== job.mintedBy) },
+  twoPersons:        { about: 'input',   code: 'two_persons_required',   holds: twoPersons },
+  anotherPerson:     { about: 'input',   code: 'two_persons_required',   holds: (job, f) => job.promoted || twoPersons(job, f) },
   rowAllows:         { about: 'input',   code: 'row_not_open',           holds: (_, f) => f.rowAllows === true },
   aRowWouldOpen:     { about: 'input',   code: 'nothing_to_retry',       holds: (_, f) => (f.retryableRows ?? 0) > 0 },
   rowsAll:           { about: 'outcome', code: 'invariant_broken',       holds: (_, f) => f.outcome === 'all' },
@@ -73,9 +75,21 @@ const guardTable = {
 export type GuardName = keyof typeof guardTable;
 export const guards: Readonly<Record<GuardName, Guard>> = guardTable;
 
-/** Where the old token died meanwhile there is no going back, and whoever is on the new one needs it to become the current one. */
+/** Who let the mint be made is on record, and is not who asks. Not known is nobody. */
+function twoPersons(job: Job, { actor }: Facts): boolean {
+  return (
+    !job.twoPerson || (actor !== undefined && job.mintedBy !== null && actor.operatorId !== job.mintedBy)
+  );
+}
+
+/** Where the old token died meanwhile there is no going back, and whoever is on the new one needs it to become the current one: where it is known. */
 function mayGoForward(job: Job, kind: ResidualKind): boolean {
-  return residualKinds[kind].keepsNewAlive && job.currentState === 'alive' && !job.promoted;
+  return (
+    residualKinds[kind].keepsNewAlive &&
+    job.newFingerprint !== null &&
+    job.currentState === 'alive' &&
+    !job.promoted
+  );
 }
 
 function sameNames(a: readonly string[], b: readonly string[]): boolean {

@@ -50,8 +50,10 @@ const recordSchema = z.object({
   created_by: z.string(),
   force_revoke: flag,
   ticket_id: text,
-  /** The person behind the last `proceed_mint`, for the two-person gate. */
+  /** The person behind the last `proceed_mint`, for the two-person gate. Empty where nobody did, or Redis lost who. */
   minted_by: text,
+  /** A mint may have been begun that the record does not know of. */
+  mint_begun: flag,
   moved_by: text,
   moved_by_slack: text,
   step: text.pipe(z.enum(steps).nullable()),
@@ -84,6 +86,8 @@ const recordSchema = z.object({
   vault_ref: text,
   promoting: flag,
   promoted: flag,
+  /** The current value is neither the old nor the new one of this job: another rotation, or an adoption, ended in between. */
+  superseded: flag,
   error: json(errorSchema.nullable()).default(null),
   residuals: json(z.array(residualSchema).nullable()).default(null),
   /** A step's lease that has not been reported back: its fence and wall-clock end. */
@@ -121,6 +125,7 @@ export interface Job extends JobRef {
   readonly forceRevoke: boolean;
   readonly ticketId: string | null;
   readonly mintedBy: string | null;
+  readonly mintBegun: boolean;
   readonly movedBy: Actor | null;
   readonly step: Step | null;
   readonly phase: (typeof phases)[number] | null;
@@ -146,6 +151,7 @@ export interface Job extends JobRef {
   readonly vaultRef: string | null;
   readonly promoting: boolean;
   readonly promoted: boolean;
+  readonly superseded: boolean;
   readonly error: JobError | null;
   readonly residuals: readonly z.infer<typeof residualSchema>[];
   readonly leaseFence: string | null;
@@ -176,6 +182,7 @@ export function parseJob(hash: Readonly<Record<string, string>>): Job {
     forceRevoke: r.force_revoke,
     ticketId: r.ticket_id,
     mintedBy: r.minted_by,
+    mintBegun: r.mint_begun,
     movedBy: r.moved_by === null ? null : { operatorId: r.moved_by, slackUserId: r.moved_by_slack },
     step: r.step,
     phase: r.phase,
@@ -200,6 +207,7 @@ export function parseJob(hash: Readonly<Record<string, string>>): Job {
     vaultRef: r.vault_ref,
     promoting: r.promoting,
     promoted: r.promoted,
+    superseded: r.superseded,
     error: r.error,
     residuals: r.residuals ?? [],
     leaseFence: r.lease_fence,
@@ -275,4 +283,9 @@ export function isOver(job: Job): boolean {
   return (
     kindOf(job) === 'end' && (job.status !== 'aborted' || job.cleanup === 'done' || job.cleanup === null)
   );
+}
+
+/** Its token is known, its value is nowhere: what is neither the old value nor a known one may be it. */
+export function isValueNowhere(job: Pick<Job, 'newAuthId' | 'newFingerprint'>): boolean {
+  return job.newAuthId !== null && job.newFingerprint === null;
 }

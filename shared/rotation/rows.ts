@@ -61,8 +61,8 @@ export const rowSchema = z.object({
   quiet_after: instant.default(0),
   /** Named in a forced revoke: left unproven by an operator's word, which holds for that one revoke. */
   stale: z.boolean().default(false),
-  /** What the last push left behind for later questions. */
-  receipt: z.object({ version: z.string() }).nullable().default(null),
+  /** What the last push left behind for later questions, and what a person should know of it. */
+  receipt: z.object({ version: z.string(), note: z.string().optional() }).nullable().default(null),
   /** When everything at the destination was first seen to run on the value, and on which state of it. */
   effective_at: instant.nullable().default(null),
   effective_version: z.string().nullable().default(null),

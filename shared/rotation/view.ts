@@ -51,6 +51,7 @@ export function publicRow(row: Row): Record<string, unknown> {
       at: time(row.probe.begun_at),
     },
     wave_health: row.wave_health,
+    write_note: row.receipt?.note ?? null,
     stale: row.stale,
     confirmed_by: row.confirmed_by,
     note: row.note,

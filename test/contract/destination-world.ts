@@ -40,5 +40,7 @@ export interface DestinationWorld extends AsyncDisposable {
   readonly followedRedirects: () => number;
   /** The vendor's refusal of a request, with `text` in its words. */
   readonly refusalSaying: (text: string) => Deed;
+  /** A success of the write is a status without a body: nothing in it could be broken. */
+  readonly writeHasNoBody?: true;
   readonly patienceMs: number;
 }

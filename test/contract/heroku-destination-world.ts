@@ -50,7 +50,13 @@ export async function herokuDestinationWorld(
   const config = { HEROKU_API_KEY: previous, DATABASE_URL: sibling, LOG_LEVEL: 'info' };
   const app = sim.createApp(account, 'raxx-console-prod', { ...options, config });
   const door = createDoor({ fetch, clock: systemClock, times: { vendorCallMs: patienceMs } });
-  const registry = createRegistry({ door, clock: systemClock, times, herokuApiUrl: sim.url });
+  const registry = createRegistry({
+    door,
+    clock: systemClock,
+    times,
+    herokuApiUrl: sim.url,
+    githubApiUrl: sim.url,
+  });
   const kit: HerokuAppKit = { sim, account, door, app };
   const good = registry.destination('HEROKU_CONFIG_PATCH');
   const authority = account.authorize({ scope: ['write-protected'] }).token;

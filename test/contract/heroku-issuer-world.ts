@@ -35,7 +35,13 @@ export async function herokuIssuerWorld(
   const sim = await startHeroku();
   const account = sim.createAccount();
   const door = createDoor({ fetch, clock: systemClock, times: { vendorCallMs: patienceMs } });
-  const registry = createRegistry({ door, clock: systemClock, times, herokuApiUrl: sim.url });
+  const registry = createRegistry({
+    door,
+    clock: systemClock,
+    times,
+    herokuApiUrl: sim.url,
+    githubApiUrl: sim.url,
+  });
   const current = account.authorize({ description: 'made by hand' });
   const authority = account.authorize({ description: 'velvet bootstrap' });
   const weak = account.authorize({ description: 'weak', scope: ['read'] });

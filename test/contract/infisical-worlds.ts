@@ -129,6 +129,7 @@ export async function infisicalDestinationWorld(
     clock: systemClock,
     times,
     herokuApiUrl: 'http://127.0.0.1:9',
+    githubApiUrl: 'http://127.0.0.1:9',
     infisical: {
       secrets: secretsOf(),
       clientId: identity.clientId,

@@ -172,7 +172,11 @@ describe('allowances', () => {
   });
 
   test('loopback http is let through for vendors with the allowance alone, and never another host', () => {
-    const urls = { HEROKU_API_URL: 'http://127.0.0.1:4010/', SLACK_API_URL: 'http://localhost:4011/api' };
+    const urls = {
+      HEROKU_API_URL: 'http://127.0.0.1:4010/',
+      GITHUB_API_URL: 'http://127.0.0.1:4012/api/v3',
+      SLACK_API_URL: 'http://localhost:4011/api',
+    };
 
     const env = readEnv('distribute', {
       ...full,
@@ -186,13 +190,14 @@ describe('allowances', () => {
       allowLoopback: true,
       allowVolatileRedis: true,
       heroku: { apiUrl: 'http://127.0.0.1:4010' },
+      github: { apiUrl: 'http://127.0.0.1:4012/api/v3' },
     });
     expect(env.slack).toMatchObject({
       apiUrl: 'http://localhost:4011/api/',
       operatorChannel: 'C1',
       alertChannel: 'C1',
     });
-    expect(problemsOf('distribute', { ...full, ...urls })).toHaveLength(2);
+    expect(problemsOf('distribute', { ...full, ...urls })).toHaveLength(3);
     for (const host of ['10.0.0.1', '127.0.0.1.example.com', 'localhost.example.com', '0.0.0.0'])
       expect(
         problemsOf('distribute', { ...full, ...allowances, HEROKU_API_URL: `http://${host}` }),

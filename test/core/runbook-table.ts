@@ -44,7 +44,7 @@ export function residual(kind: ResidualKind): Residual {
 const awaiting = { awaiting: 'operator_value' } as const;
 const testing = { flowType: 'testing' } as const;
 const emergency = { flowType: 'revocation' } as const;
-const alive = { currentState: 'alive', mayMint: true } as const;
+const alive = { currentState: 'alive', mayMint: true, newFingerprint: 'f1' } as const;
 const dead = { currentState: 'dead', mayMint: true } as const;
 const forced = { forceRevoke: true } as const;
 const rows = (...standing: readonly Standing[]) => ({ tally: tallyOf(...standing) });
@@ -140,6 +140,7 @@ export const runbook: readonly Circumstance[] = [
   { at: 'aborted', when: 'a consumer is stale, the old token dead',    kind: 'end', job: { ...dead, ...left('stale_consumer') }, operator: { resolve_residual: 'aborted' }, worker: taken, silent: cleanupReports },
   { at: 'aborted', when: 'a consumer is stale, the new value promoted', kind: 'end', job: { ...alive, promoted: true, ...left('stale_consumer') }, operator: { resolve_residual: 'aborted' }, worker: taken, silent: cleanupReports },
   { at: 'aborted', when: 'from validated: all on new, the old token live', kind: 'end', job: { ...alive, ...left('old_token_live') }, operator: { mark_revoked: 'aborted', restore: 'aborted' }, worker: taken, silent: [...cleanupReports, 'resolve_residual'] },
+  { at: 'aborted', when: 'another rotation ended meanwhile',           kind: 'end', job: { ...alive, superseded: true, ...left('stale_consumer') }, operator: { resolve_residual: 'aborted' }, worker: taken, silent: cleanupReports },
   { at: 'aborted', when: 'an orphan is left',                          kind: 'end', job: { ...alive, ...left('orphan_token') }, operator: { resolve_residual: 'aborted' }, worker: taken, silent: [...cleanupReports, 'restore'] },
   { at: 'aborted', when: 'a consumer may hold a dead token',           kind: 'end', job: { ...dead, ...left('may_hold_dead_token') }, operator: { resolve_residual: 'aborted' }, worker: taken, silent: cleanupReports },
   { at: 'aborted', when: 'a token is to be revoked by hand',           kind: 'end', job: { ...alive, ...left('manual_revoke') }, operator: {}, worker: taken, silent: [...cleanupReports, 'resolve_residual', 'mark_revoked', 'restore'] },

@@ -121,7 +121,13 @@ function depsOf({ turns, queue, time, times, outside, ...doors }: Doors): Distri
     vault,
     values: createValues(vault, FINGERPRINT_KEY),
     fingerprintKey: FINGERPRINT_KEY,
-    registry: createRegistry({ times, door, clock: time, herokuApiUrl: outside.heroku.url }),
+    registry: createRegistry({
+      times,
+      door,
+      clock: time,
+      herokuApiUrl: outside.heroku.url,
+      githubApiUrl: outside.heroku.url,
+    }),
     authorities: createAuthorities(vault, { HK_VELVET_BOOTSTRAP: new Secret(outside.bootstrap.token) }),
     healthcheck: createHealthcheck({ door, times }),
   };

@@ -1,4 +1,7 @@
 // A plain client for the simulators' own tests; it knows nothing of Velvet.
+import { createPrivateKey, sign } from 'node:crypto';
+import { systemClock } from '../../shared/lib/clock.ts';
+import type { GithubApp } from './github-apps.ts';
 
 export interface Asked {
   readonly status: number;
@@ -20,6 +23,15 @@ export function herokuClient(url: string, token: string) {
     const headers = { accept: 'application/vnd.heroku+json; version=3', authorization: `Bearer ${token}` };
     return ask(url, line, { ...options, headers: { ...headers, ...options.headers } });
   };
+}
+
+/** A GitHub App's own token, with claims that are good now unless others are given. */
+export function jwtOf(app: GithubApp, claims: object = {}, header: object = { alg: 'RS256' }): string {
+  const part = (object: object) => Buffer.from(JSON.stringify(object)).toString('base64url');
+  const nowS = Math.floor(systemClock.now() / 1000);
+  const all = { iat: nowS - 60, exp: nowS + 500, iss: app.clientId, ...claims };
+  const text = `${part(header)}.${part(all)}`;
+  return `${text}.${sign('RSA-SHA256', Buffer.from(text), createPrivateKey(app.privateKey)).toString('base64url')}`;
 }
 
 export async function ask(url: string, line: string, options: AskOptions = {}): Promise<Asked> {

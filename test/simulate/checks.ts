@@ -105,7 +105,7 @@ async function ofTheJob(sight: Sight): Promise<readonly string[]> {
         // What was not verified to the end is asked again before anything is minted.
         // Nor what a refusal of the vendor's made of a token that a person ended.
         !(
-          (job.mintedBy === null || story.ended.has(base.token)) &&
+          ((job.mintedBy === null && !job.mintBegun) || story.ended.has(base.token)) &&
           one === '3 vault: what was verified is not what the job recorded'
         ) &&
         // A phase that waits for a person alone is told of by the sweeper, whose tasks have other names.

@@ -175,7 +175,13 @@ describe('INFISICAL_WRITE', () => {
 
   test('without an Infisical the row says what to set', async () => {
     const door = createDoor({ fetch, clock: systemClock, times });
-    const registry = createRegistry({ door, clock: systemClock, times, herokuApiUrl: 'http://127.0.0.1:9' });
+    const registry = createRegistry({
+      door,
+      clock: systemClock,
+      times,
+      herokuApiUrl: 'http://127.0.0.1:9',
+      githubApiUrl: 'http://127.0.0.1:9',
+    });
     const destination = registry.destination('INFISICAL_WRITE');
 
     const error = await refusedWith(

@@ -1,6 +1,6 @@
 // Jobs of which Redis lost everything while their values lie in the vault. Law: what has no record is given one under its own id, so that what it did is taken back like anything else.
 import { isoTime } from '../../shared/lib/clock.ts';
-import { pinned, type Pinned } from '../../shared/manifest/pin.ts';
+import { pinnedAnew, type Pinned } from '../../shared/manifest/pin.ts';
 import type { Manifest } from '../../shared/manifest/schema.ts';
 import { systemOperator } from '../../shared/redis/events.ts';
 import type { OpenRequest } from '../../shared/redis/job-writes.ts';
@@ -24,7 +24,7 @@ export async function bringBack(
 ): Promise<readonly string[]> {
   const unknown = await unknownJobs(deps, ref);
   if (unknown.length === 0) return [];
-  const pins = pinned(deps.manifest, ref.credential, ref.env, deps.clock.now());
+  const pins = pinnedAnew(deps.manifest, ref.credential, ref.env, deps.clock.now());
   for (const jobId of unknown) {
     const slot = deps.vault.ref(slots.previous(ref.credential, jobId));
     if (pins === null) {

@@ -1,28 +1,17 @@
 // aborted: takes back what the job left behind, or says who must. Law: no value that a consumer may run on is deleted, and nothing is decided before nothing can be applied late.
-import { VelvetError, isVelvetError, type ErrorCode } from '../../shared/lib/errors.ts';
-import type { Job, JobPatch } from '../../shared/rotation/job.ts';
+import { isVelvetError, type ErrorCode } from '../../shared/lib/errors.ts';
 import { openResiduals, reckoned, type Finding, type Residual } from '../../shared/rotation/residuals.ts';
+import { isValueNowhere, type Job, type JobPatch } from '../../shared/rotation/job.ts';
 import { mayHoldNew, type Row } from '../../shared/rotation/rows.ts';
 import type { Handler, Verdict } from '../run.ts';
 import { slots } from '../vault/contract.ts';
-import {
-  errorPatch,
-  issuerOf,
-  namingAuthority,
-  presentJob,
-  readCall,
-  speaker,
-  step,
-  underLease,
-  untilQuiet,
-  type StageDeps,
-  type Step,
-} from './deps.ts';
-import { cannotGoBack, oldTokenLive, staleOnDead, staleOnNew } from './findings.ts';
-import { lookAt, type Look } from './look.ts';
-import { emptySlot, emptySlots, isPromoted, pendingToEmpty, promote, whereItIsNow } from './promote.ts';
+import { errorPatch, presentJob, speaker, step, untilQuiet, type StageDeps, type Step } from './deps.ts';
+import { cannotGoBack, oldTokenLive, onPassedValue, staleOnDead, staleOnNew } from './findings.ts';
+import { demandAnswers, lookAt, type Look } from './look.ts';
+import { emptySlots, isPromoted, isSuperseded, promote, whereItIsNow } from './promote.ts';
 import { note, restoreRows } from './restore.ts';
 import { demandRevoked } from './revoke.ts';
+import { heldUnclaimed, orphansLeft, removePending, revokeMinted } from './take-back.ts';
 
 type Later = Exclude<Verdict, 'done'>;
 
@@ -33,10 +22,12 @@ export function cleanup(deps: StageDeps): Handler {
       const rows = await deps.store.rows(job);
       const quietMs = untilQuiet(deps, rows);
       if (quietMs > 0) return { laterMs: quietMs };
+      if (await isSuperseded(deps, job)) return superseded(deps, at, rows);
       if (job.step === 'check') return afterRevocationByHand(deps, at, rows);
       // The record may have lost a promotion that was still on its way when somebody looked; by now it is there or never comes.
       if (job.promoting || job.promoted || (await isPromoted(deps, job))) return stayOnNew(deps, at, rows);
-      if (job.restoring) return restoring(deps, at, rows);
+      // Where the old one was dead there is nothing to put back, whatever was asked of a record that did not know it.
+      if (job.restoring && job.currentState !== 'dead') return restoring(deps, at, rows);
       if (job.currentState === 'alive' && job.abortedFrom === 'validated' && !job.wentBack)
         return keepBoth(deps, at, [oldTokenLive(job)]);
       return backOut(deps, at, rows);
@@ -67,17 +58,12 @@ async function backOut(deps: StageDeps, at: Step, rows: readonly Row[]): Promise
   if (!dead && looks.some((look) => stillTurning(deps, job, look)))
     return { laterMs: deps.times.settlePollMs };
   for (const look of looks) await noteLook(deps, at, look);
-  const holders = looks.filter((look) => mayHold(look));
+  const holders = looks.filter((look) => mayHold(at.job, look));
   if (holders.length === 0) return leaveNothing(deps, at);
   if (!dead) return keepBoth(deps, at, holders.map(staleOnNew));
+  // A mint that was lost without anybody knowing its value: there is nothing to stay on.
+  if (job.newFingerprint === null) return passed(deps, at, holders, {});
   return stayOnNew(deps, at, rows);
-}
-
-/** A vendor that is away for a moment is asked again, before anybody is bothered; one that stays away is named with what it hides. */
-function demandAnswers(deps: StageDeps, job: Job, looks: readonly Look[]): void {
-  if (deps.clock.now() - job.cleanupSince > deps.times.settleForMs) return;
-  const passing = looks.find((look) => look.error !== null && look.error.retry !== 'never')?.error;
-  if (passing !== undefined && passing !== null) throw passing;
 }
 
 /** Its place holds the new value no more, and not everything there was seen to run on what it holds. */
@@ -88,17 +74,39 @@ function stillTurning(deps: StageDeps, job: Job, look: Look): boolean {
 }
 
 /** Whether somebody there may run on the new value, as the look has it. */
-function mayHold(look: Look): boolean {
+function mayHold(job: Job, look: Look): boolean {
   if (look.holds === 'unknown') return mayHoldNew(look.row);
+  if (look.holds === 'other' && isValueNowhere(job)) return mayHoldNew(look.row);
   const turned = look.effect === 'running' || look.effect === 'unknown';
   return look.holds === 'new' || (!turned && mayHoldNew(look.row));
+}
+
+/**
+ * Another rotation ended, or a value was adopted, while this job waited. The current value is not its to replace, whatever its
+ * record says: whoever is left on its own one is named, and once nobody is it leaves nothing.
+ */
+async function superseded(deps: StageDeps, at: Step, rows: readonly Row[]): Promise<Later | void> {
+  const looks = await lookAt(deps, at, rows, deps.values.known(at.job));
+  demandAnswers(deps, at.job, looks);
+  if (looks.some((look) => stillTurning(deps, at.job, look))) return { laterMs: deps.times.settlePollMs };
+  for (const look of looks) await noteLook(deps, at, look);
+  const patch = { superseded: true, promoted: false };
+  const holders = looks.filter((look) => mayHold(at.job, look));
+  return holders.length === 0 ? leaveNothing(deps, at, patch) : passed(deps, at, holders, patch);
+}
+
+/** What they hold is not going to be the current value, and there is no previous one to send them back to. */
+function passed(deps: StageDeps, at: Step, holders: readonly Look[], patch: JobPatch): Promise<void> {
+  const current = deps.vault.ref(slots.current(at.job.credential));
+  const found = holders.map((look) => onPassedValue(look, current));
+  return keepBoth(deps, at, found, patch);
 }
 
 async function noteLook(deps: StageDeps, at: Step, look: Look): Promise<void> {
   await note(deps, at, look.row.consumer_id, 'row_read_back', (row) => ({
     ...row,
     holds: look.holds === 'unknown' ? row.holds : look.holds,
-    touched: mayHold(look),
+    touched: mayHold(at.job, look),
     started: null,
     quiet_after: 0,
     error: look.error === null ? null : { code: look.error.code, detail: look.error.detail },
@@ -148,8 +156,10 @@ async function afterRevocationByHand(deps: StageDeps, at: Step, rows: readonly R
 /** The new value is, or becomes, the current one; whoever is still on the dead one is named. */
 async function stayOnNew(deps: StageDeps, at: Step, rows: readonly Row[]): Promise<void> {
   const alive = at.job.currentState === 'alive';
-  // Promoted by a step that Redis forgot: whether the old token was revoked then, only the vendor knows.
-  const oldLives = alive && at.job.step !== 'check' && !at.job.promoted && (await stillLives(deps, at));
+  // Promoted by a step that Redis forgot: whether the old token was revoked then, or has been since, only the vendor knows.
+  const wasLive = openResiduals(at.job.residuals).some(({ kind }) => kind === 'old_token_live');
+  const asks = alive && at.job.step !== 'check' && (wasLive || !at.job.promoted);
+  const oldLives = asks && (await stillLives(deps, at));
   await promote(deps, at);
   // Who was skipped is left on what it had by a person's word; where there never was anything to go back to, all are looked after.
   const concerned = rows.filter((row) => !(alive && isSkipped(row)));
@@ -158,13 +168,21 @@ async function stayOnNew(deps: StageDeps, at: Step, rows: readonly Row[]): Promi
   const left = looks.filter((look) => look.holds !== 'unknown' || look.row.holds !== 'new');
   demandAnswers(deps, at.job, left);
   for (const look of looks) await noteLook(deps, at, look);
-  const patch = await emptySlots(deps, at);
+  const held = await heldUnclaimed(deps, at);
+  const others = [...held.found, ...(await orphansLeft(deps, at, held))];
   // What a person resolved, because nobody can look, is not found again.
   const closed = at.job.residuals.filter((one) => one.resolved_at !== null);
-  const found = [...(oldLives ? [oldTokenLive(at.job)] : []), ...left.flatMap(staleOnDead)].filter(
+  const own = [...(oldLives ? [oldTokenLive(at.job)] : []), ...left.flatMap(staleOnDead)].filter(
     (one) => one.kind !== 'may_hold_dead_token' || !closed.some(({ who }) => who === one.who),
   );
+  const found = [...own, ...others.filter(({ who }) => !own.some((one) => one.who === who))];
+  const patch = await emptySlots(deps, at, { previous: leftIn(deps, at, found).length === 0 });
   return close(deps, at, found, { ...patch, promoted: true });
+}
+
+/** What would be open after this round. */
+function leftIn(deps: StageDeps, { job }: Step, found: readonly Finding[]): readonly Residual[] {
+  return openResiduals(reckoned(job.residuals, found, deps.clock.now()));
 }
 
 async function stillLives(deps: StageDeps, at: Step): Promise<boolean> {
@@ -181,26 +199,39 @@ const isSkipped = (row: Row): boolean =>
   row.distribute_status === 'skipped' || row.validate_status === 'skipped';
 
 /** Old and new token stay alive; what earlier attempts minted and nobody holds goes. */
-async function keepBoth(deps: StageDeps, at: Step, found: readonly Finding[]): Promise<void> {
-  await revokeMinted(deps, at, at.job.newAuthId);
-  const own = at.job.mintedFence === null ? '' : slots.pending(at.job.credential, at.job.mintedFence);
-  await removePending(deps, at, own);
-  return close(deps, at, found, {});
+async function keepBoth(
+  deps: StageDeps,
+  at: Step,
+  found: readonly Finding[],
+  patch: JobPatch = {},
+): Promise<void> {
+  const held = await heldUnclaimed(deps, at);
+  await revokeMinted(deps, at, { own: true, fences: held.fences });
+  await removePending(deps, at);
+  const named = new Set(found.map(({ kind, who }) => `${kind} ${who}`));
+  const more = [...held.found, ...(await orphansLeft(deps, at, held))];
+  const fresh = more.filter(({ kind, who }) => !named.has(`${kind} ${who}`));
+  return close(deps, at, [...found, ...fresh], patch);
 }
 
 /** Nobody holds the new value. Before the gate was passed nothing can have been minted, and an authority that is dead must not hold the credential. */
-async function leaveNothing(deps: StageDeps, at: Step): Promise<void> {
-  const revoked = at.job.mintedBy === null ? [] : await revokeMinted(deps, at, null);
-  const patch = await emptySlots(deps, at);
+async function leaveNothing(deps: StageDeps, at: Step, also: JobPatch = {}): Promise<void> {
+  const held = await heldUnclaimed(deps, at);
+  if (held.found.length > 0) return keepBoth(deps, at, [], also);
+  const { mintedBy, mintBegun } = at.job;
+  const revoked =
+    mintedBy === null && !mintBegun ? [] : await revokeMinted(deps, at, { own: false, fences: held.fences });
+  const orphans = await orphansLeft(deps, at, held);
+  const patch = await emptySlots(deps, at, { previous: leftIn(deps, at, orphans).length === 0 });
   at.context.log.info('cleaned up', { revoked: revoked.join(',') });
-  return close(deps, at, [], patch);
+  return close(deps, at, orphans, { ...patch, ...also });
 }
 
 /** Ends the round: what is left is named and held, or the credential is free. */
 async function close(deps: StageDeps, at: Step, found: readonly Finding[], patch: JobPatch): Promise<void> {
   const residuals = reckoned(at.job.residuals, found, deps.clock.now());
   if (openResiduals(residuals).length > 0) return blocked(deps, at, residuals, { ...patch, error: null });
-  const promoted = at.job.promoted || patch.promoted === true;
+  const promoted = patch.promoted ?? at.job.promoted;
   await deps.transitions.apply(at.task, 'cleanup_finished', speaker(at.task, at.context), () => ({
     patch: { ...patch, residuals, error: null },
     detail: { promoted, new_auth_id: at.job.newAuthId, residual: residuals },
@@ -221,34 +252,4 @@ async function blocked(
   context.log.warn('cleanup needs a person', {
     residual: left.map(({ kind, who }) => `${kind}:${who}`).join(','),
   });
-}
-
-/** Ends this job's tokens at the vendor, but for the one to keep, and makes sure of the one that the job recorded. Answers their handles. */
-async function revokeMinted(deps: StageDeps, at: Step, keep: string | null): Promise<readonly string[]> {
-  const { job, context } = at;
-  const issuer = issuerOf(deps, job);
-  const authority = await deps.authorities.read(job.authority);
-  const read = readCall(job, at.fence, context);
-  const revoked: string[] = [];
-  for (const handle of await namingAuthority(job, () => issuer.listMinted(read, authority))) {
-    if (handle.id === keep) continue;
-    await namingAuthority(job, () =>
-      underLease(deps, job, context, (call) => issuer.revoke(call, authority, handle)),
-    );
-    revoked.push(handle.id);
-  }
-  if (job.newAuthId === null || job.newAuthId === keep || revoked.includes(job.newAuthId)) return revoked;
-  // An authority of another account sees no such token; the value itself says whether it lives, and its slot is the last copy.
-  const value =
-    job.mintedFence === null ? null : await deps.vault.read(slots.pending(job.credential, job.mintedFence));
-  const found = await issuer.isGone(read, authority, { id: job.newAuthId, label: '' }, value);
-  if (found === 'gone') return revoked;
-  const detail = `The new token ${job.newAuthId} may be live, and the authority ${job.authority} does not see it: it may belong to another account. Put the right one in place under that name.`;
-  throw new VelvetError('authority_invalid', `minted token ${job.newAuthId} is not listed`, { detail });
-}
-
-async function removePending(deps: StageDeps, { job, context }: Step, keep: string): Promise<void> {
-  for (const slot of await pendingToEmpty(deps, job)) {
-    if (slot !== keep) await underLease(deps, job, context, (call) => emptySlot(deps.vault, call, slot));
-  }
 }

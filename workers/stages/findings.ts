@@ -58,3 +58,37 @@ export function cannotGoBack(row: Row): Finding {
       'It holds, or may hold, the new value, and there is no way back to the previous one. Revoke the old token by hand if it lives, and send mark_revoked: the new value stays.',
   };
 }
+
+/** Whoever may hold a value of the job that is not to become the current one: there is neither a way back to send, nor one forward. */
+export function onPassedValue(look: Look, current: string): Finding {
+  const who = look.row.consumer_id;
+  const unread = look.holds === 'unknown' && look.row.receipt === null;
+  const kind = unread ? ('may_hold_dead_token' as const) : ('stale_consumer' as const);
+  const seen =
+    look.holds === 'new'
+      ? 'It holds the value of this rotation'
+      : `It may run on the value of this rotation (${look.detail})`;
+  const what_to_do = `${seen}, and that is not going to be the current one any more. Write the current one there (${current} has it), then resolve this.`;
+  return { kind, who, what_to_do };
+}
+
+/** Whoever runs, or may run, on a value in the vault that no rotation on record minted. */
+export function onUnclaimed(look: Look, slot: string, current: string): Finding {
+  const who = look.row.consumer_id;
+  const todo = `Write the current value there (${current} has it), then resolve this.`;
+  if (look.holds === 'new') {
+    const what_to_do = `It holds the value in ${slot}, which no rotation on record minted. ${todo}`;
+    return { kind: 'stale_consumer', who, what_to_do };
+  }
+  const what_to_do = `It could not be read back, and may hold the value in ${slot}, which no rotation on record minted: ${look.detail} ${todo}`;
+  return { kind: 'may_hold_dead_token', who, what_to_do };
+}
+
+/** A token that lives, by its value, and that nobody was seen to hold. */
+export function orphanIn(slot: string, ref: string): Finding {
+  return {
+    kind: 'orphan_token',
+    who: slot,
+    what_to_do: `The value in ${ref} lives, no rotation on record minted it, and no consumer was seen to hold it. Find its token at the vendor (it may be another account's, its label ends like the slot), revoke it there, then resolve this.`,
+  };
+}

@@ -53,6 +53,13 @@ async function lookAtOne(deps: StageDeps, at: Looker, row: Row, known: KnownValu
   }
 }
 
+/** A vendor that is away for a moment is asked again, before anybody is bothered; one that stays away is named with what it hides. */
+export function demandAnswers(deps: StageDeps, job: Job, looks: readonly Look[]): void {
+  if (deps.clock.now() - job.cleanupSince > deps.times.settleForMs) return;
+  const passing = looks.find((look) => look.error !== null && look.error.retry !== 'never')?.error;
+  if (passing !== undefined && passing !== null) throw passing;
+}
+
 /** Each of them, ten at a time, in order. */
 export async function inParallel<T, R>(items: readonly T[], does: (item: T) => Promise<R>): Promise<R[]> {
   const results: R[] = [];

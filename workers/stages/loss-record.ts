@@ -36,7 +36,7 @@ export function speakerOf(job: Job): Speaker & { readonly kind: 'attempt' } {
 export async function verifiedAnew(deps: StageDeps, job: Job, { fence, context }: Looked): Promise<void> {
   context.log.warn('a lost verify is begun again', { job_id: job.jobId });
   await deps.transitions.apply(job, 'verify_forgotten', { ...speakerOf(job), fence }, () => ({
-    patch: { ...untilForgottenIsOver(deps, job, context), minted_by: 'velvet', error: null },
+    patch: { ...untilForgottenIsOver(deps, job, context), mint_begun: true, error: null },
     forgotten: FORGOTTEN_MAX,
     detail: { mint_begun: true },
   }));
@@ -54,13 +54,13 @@ export async function goneOnWith(
   context.log.warn('a lost mint is gone on with', {
     job_id: job.jobId,
     status: job.status,
-    new_auth_id: held.handle.id,
+    new_auth_id: held.handle?.id ?? null,
   });
   await deps.transitions.apply(job, 'mint_found', { ...speakerOf(job), fence }, async () => ({
     patch: {
       ...adoption,
       ...untilForgottenIsOver(deps, job, context),
-      minted_by: job.mintedBy ?? 'velvet',
+      mint_begun: true,
       step: null,
       phase: null,
       error: null,
@@ -70,7 +70,7 @@ export async function goneOnWith(
     detail: {
       reason: 'Redis lost the record of this mint; the vendor, the vault and the consumers have it',
       old_auth_id: adoption.old_auth_id ?? job.oldAuthId,
-      new_auth_id: held.handle.id,
+      new_auth_id: held.handle?.id ?? null,
       vault_ref: adoption.vault_ref,
       promoted: held.promoted,
     },
@@ -91,7 +91,7 @@ export async function stopped(
     ...(await knownOfOld(deps, job, held, context)),
     ...(held === null ? {} : mintOf(deps, job, held)),
     ...untilForgottenIsOver(deps, job, context),
-    minted_by: job.mintedBy ?? 'velvet',
+    mint_begun: true,
     aborted_from: job.status,
     cleanup_since: deps.clock.now(),
     ...also,
@@ -102,7 +102,7 @@ export async function stopped(
     patch,
     forgotten: FORGOTTEN_MAX,
     rows: (await deps.store.rows(job)).map((row) => suspected(deps, row)),
-    detail: { why, new_auth_id: held?.handle.id ?? job.newAuthId },
+    detail: { why, new_auth_id: held?.handle?.id ?? job.newAuthId },
   }));
 }
 

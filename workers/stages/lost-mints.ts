@@ -6,15 +6,20 @@ import type { Job, JobPatch } from '../../shared/rotation/job.ts';
 import type { TaskContext } from '../run.ts';
 import { slots } from '../vault/contract.ts';
 import { readHandle } from '../vault/handles.ts';
-import type { Handle, VerifyResult } from '../vendors/contract.ts';
+import type { Handle, KnownValues, VerifyResult } from '../vendors/contract.ts';
 import { issuerOf, namingAuthority, readCall, type StageDeps } from './deps.ts';
-import { lookAt } from './look.ts';
+import { lookAt, type Look } from './look.ts';
+import { pendingSlots } from './promote.ts';
 
 type Context = Pick<TaskContext, 'signal' | 'log'>;
 
+/** No attempt has it: whoever only looks. */
+const LOOKING: Fence = '0-reconcile';
+
 /** A mint of the job that its record does not know, with the value where the vault still has it. */
 export interface Stranger {
-  readonly handle: Handle;
+  /** Null where the vendor does not name the token: the authority may be another account's by now. */
+  readonly handle: Handle | null;
   readonly fence: Fence;
   readonly value: Secret | null;
   /** The value is the credential's current one already. */
@@ -34,7 +39,7 @@ export async function strangersOf(
 ): Promise<readonly Stranger[]> {
   const unknown = minted.filter((handle) => handle.id !== job.newAuthId);
   const current = await deps.vault.read(slots.current(job.credential));
-  return Promise.all(
+  const listed = await Promise.all(
     unknown.map(async (handle): Promise<Stranger> => {
       const fence = fenceOf(handle);
       const pending = await deps.vault.read(slots.pending(job.credential, fence));
@@ -46,12 +51,44 @@ export async function strangersOf(
       return { handle, fence, value: isCurrent ? current : null, promoted: isCurrent };
     }),
   );
+  return [...listed, ...(await unlisted(deps, job, listed, context))];
+}
+
+/**
+ * Values in pending slots that live, that no record names, and that no list shows: the authority may have been replaced by one of
+ * another account, and consumers run on them. Whose they are is not known, so they count for each job that began a mint.
+ */
+async function unlisted(
+  deps: StageDeps,
+  job: Job,
+  listed: readonly Stranger[],
+  context: Context,
+): Promise<readonly Stranger[]> {
+  const prefix = slots.pendingPrefix(job.credential);
+  const known = new Set(listed.map(({ fence }) => fence));
+  const { unclaimed } = await pendingSlots(deps, { job, fence: LOOKING, context });
+  const others = unclaimed.filter(({ slot }) => !known.has(slot.slice(prefix.length)));
+  if (others.length === 0 || !(await mintBegun(deps, job))) return [];
+  const asked = await Promise.all(
+    others.map(async ({ slot, value }): Promise<Stranger> => {
+      const { handle } = await askAbout(deps, job, value, context);
+      return { handle, fence: slot.slice(prefix.length), value, promoted: false };
+    }),
+  );
+  // One that the vendor names, with a label, is its own job's to find.
+  return asked.filter(({ handle }) => handle?.label.split(':')[0] !== 'velvet');
+}
+
+/** The vault is the witness: the previous value was kept there before the vendor was called. Where there was none to keep, it may have been. */
+export async function mintBegun(deps: StageDeps, job: Job): Promise<boolean> {
+  if (job.status === 'minting' || job.currentState === 'dead') return true;
+  return (await deps.vault.read(slots.previous(job.credential, job.jobId))) !== null;
 }
 
 async function askAbout(deps: StageDeps, job: Job, value: Secret, context: Context): Promise<VerifyResult> {
   const authority = await deps.authorities.read(job.authority);
   return namingAuthority(job, () =>
-    issuerOf(deps, job).verify(readCall(job, '0-reconcile', context), value, authority),
+    issuerOf(deps, job).verify(readCall(job, LOOKING, context), value, authority),
   );
 }
 
@@ -62,20 +99,36 @@ export async function heldByConsumers(
   strangers: readonly Stranger[],
   context: Context & { readonly since: number },
 ): Promise<Stranger | null> {
-  const rows = await deps.store.rows(job);
+  const promoted = strangers.find((stranger) => stranger.promoted);
+  if (promoted !== undefined) return promoted;
   for (const stranger of strangers) {
-    if (stranger.promoted) return stranger;
     if (stranger.value === null) continue;
-    const known = { next: stranger.value, previous: null };
-    const looks = await lookAt(deps, { job, fence: '0-reconcile', context }, rows, known);
-    const patience = context.since + deps.times.settleForMs - deps.clock.now();
-    const passing =
-      patience > 0 && looks.find((look) => look.error !== null && look.error.retry !== 'never')?.error;
-    if (passing) throw passing;
+    const looks = await looksOf(deps, job, { next: stranger.value, previous: null }, context);
     // One that cannot be read may hold it; so may one that did not answer for as long as anybody waits.
     if (looks.some((look) => look.holds === 'new' || look.holds === 'unknown')) return stranger;
   }
-  return null;
+  const valueless = strangers.find(({ value }) => value === null);
+  if (valueless === undefined) return null;
+  // Whoever holds neither the current nor the previous value may hold the one that is nowhere.
+  const next = await deps.vault.read(slots.current(job.credential));
+  const previous = await deps.vault.read(slots.previous(job.credential, job.jobId));
+  const looks = await looksOf(deps, job, { next, previous }, context);
+  return looks.some(({ holds }) => holds === 'other') ? valueless : null;
+}
+
+async function looksOf(
+  deps: StageDeps,
+  job: Job,
+  known: KnownValues,
+  context: Context & { readonly since: number },
+): Promise<readonly Look[]> {
+  const rows = await deps.store.rows(job);
+  const looks = await lookAt(deps, { job, fence: LOOKING, context }, rows, known);
+  const patience = context.since + deps.times.settleForMs - deps.clock.now();
+  const passing =
+    patience > 0 && looks.find((look) => look.error !== null && look.error.retry !== 'never')?.error;
+  if (passing) throw passing;
+  return looks;
 }
 
 /**
@@ -90,7 +143,7 @@ export async function adoptionOf(
   context: Context,
 ): Promise<JobPatch | null> {
   const { value, handle } = held;
-  if (value === null || strangers.length !== 1) return null;
+  if (value === null || handle === null || strangers.length !== 1) return null;
   if (job.flowType !== 'operational' || job.createdBy === systemOperator) return null;
   if (job.twoPerson && job.mintedBy === null) return null;
   if (await heldByAnother(deps, job)) return null;
@@ -108,10 +161,11 @@ export async function heldByAnother(deps: StageDeps, job: Job): Promise<boolean>
 
 /** The mint as its own commit would have recorded it. */
 export function mintOf(deps: StageDeps, job: Job, held: Stranger): JobPatch {
-  if (held.value === null) return {};
+  // Its value is nowhere, yet somebody may hold it: then the token is the one to keep until they do not.
+  if (held.value === null) return { new_auth_id: held.handle?.id ?? null };
   const slot = held.promoted ? slots.current(job.credential) : slots.pending(job.credential, held.fence);
   return {
-    new_auth_id: held.handle.id,
+    new_auth_id: held.handle?.id ?? null,
     minted_fence: held.fence,
     new_fingerprint: held.value.fingerprint(deps.fingerprintKey),
     vault_ref: deps.vault.ref(slot),
@@ -140,12 +194,12 @@ export async function oldOf(
   if (onRecord && job.oldFingerprint === fingerprint && job.currentState === before) return {};
   const said = await askAbout(deps, job, old, context);
   if (previous === null && said.current === 'alive') return null;
-  const noted = await readHandle(deps.vault, job.credential);
+  // What is noted is of the current value, which may be another rotation's by now, and the note itself this one's.
+  const noted = current?.equals(old) === true ? await readHandle(deps.vault, job.credential) : null;
   const known = job.oldFingerprint === fingerprint ? job.oldAuthId : null;
   return {
     current_state: said.current,
     old_fingerprint: fingerprint,
-    // What is noted beside the current value may be the new token's by now.
-    old_auth_id: said.handle?.id ?? known ?? (noted === held?.handle.id ? null : noted),
+    old_auth_id: said.handle?.id ?? known ?? (noted === held?.handle?.id ? null : noted),
   };
 }

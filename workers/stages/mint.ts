@@ -14,7 +14,7 @@ import {
   underLease,
   type StageDeps,
 } from './deps.ts';
-import { pendingToEmpty } from './promote.ts';
+import { pendingSlots } from './promote.ts';
 
 export function mint(deps: StageDeps): Handler {
   return {
@@ -68,7 +68,8 @@ async function removeEarlierAttempts(deps: StageDeps, job: Job, context: TaskCon
     context.log.warn('revoked what an earlier attempt had minted', { auth_id: handle.id });
   }
   const prefix = slots.pendingPrefix(job.credential);
-  for (const slot of await pendingToEmpty(deps, job)) {
+  const { toEmpty } = await pendingSlots(deps, { job, fence, context });
+  for (const slot of toEmpty) {
     if (isLowerFence(slot.slice(prefix.length), fence))
       await underLease(deps, job, context, (call) => deps.vault.remove(call, slot));
   }
@@ -79,15 +80,20 @@ function fenceOf(label: string): Fence {
   return label.split(':')[2] ?? '';
 }
 
-/** Before the vendor is called the value to go back to lies in a slot of its own, which nothing ever replaces. */
+/**
+ * Before the vendor is called the value to go back to lies in a slot of its own, which nothing ever replaces. One that was dead
+ * is not kept; but where another has taken its place since, that one is nobody's to replace, and may live.
+ */
 async function keepPrevious(deps: StageDeps, job: Job, context: TaskContext): Promise<void> {
-  if (job.currentState !== 'alive') return;
+  const alive = job.currentState === 'alive';
   const slot = slots.previous(job.credential, job.jobId);
-  const kept = await deps.vault.read(slot);
+  const kept = alive ? await deps.vault.read(slot) : null;
   const current = kept ?? (await deps.vault.read(slots.current(job.credential)));
+  if (!alive && current === null) return;
   if (current === null || current.fingerprint(deps.fingerprintKey) !== job.oldFingerprint) {
     const detail = `The vault's value of ${job.credential} is not the one that was verified. Somebody changed it: abort the job and start again.`;
     throw new VelvetError('invariant_broken', 'the current value changed since verify', { detail });
   }
-  if (kept === null) await underLease(deps, job, context, (call) => deps.vault.create(call, slot, current));
+  if (alive && kept === null)
+    await underLease(deps, job, context, (call) => deps.vault.create(call, slot, current));
 }

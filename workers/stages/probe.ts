@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { VelvetError, isErrorCode } from '../../shared/lib/errors.ts';
 import type { Secret } from '../../shared/lib/secret.ts';
+import { destinations, type DestinationFacts } from '../../shared/manifest/vendors.ts';
 import type { Task } from '../../shared/rotation/effects.ts';
 import type { Job } from '../../shared/rotation/job.ts';
 import type { Grade, Row } from '../../shared/rotation/rows.ts';
@@ -98,6 +99,8 @@ export function judge({ row, result, nonce, begunAt, values }: Sight): Seen {
     return { proven: null, holds: 'unknown', problem: 'consumer_unhealthy' };
   if (row.pinned.proof === 'possession')
     return { proven: null, holds: 'unknown', problem: 'consumer_not_proven' };
+  // A place that never shows its value cannot be read back, however long it is waited for: a person must say.
+  if (!showsValues(row)) return { proven: null, holds: 'unknown', problem: 'consumer_not_proven' };
   if (row.read_back_at === null || row.effective_at === null)
     return { proven: null, holds: 'unknown', problem: 'consumer_not_restarted' };
   // The probe must have begun when no process of before the write could answer it any more.
@@ -106,6 +109,11 @@ export function judge({ row, result, nonce, begunAt, values }: Sight): Seen {
   return late
     ? { proven: 'read_back', holds: 'new', problem: null }
     : { proven: null, holds: 'unknown', problem: 'consumer_not_proven' };
+}
+
+function showsValues({ pinned: { update_method: method } }: Row): boolean {
+  const facts: Readonly<Record<string, DestinationFacts>> = destinations;
+  return facts[method]?.readBack === 'value';
 }
 
 async function prove(

@@ -170,7 +170,8 @@ async function waitForEffect(
 
 async function succeed(deps: DistributeDeps, at: WrittenRow, context: TaskContext): Promise<Verdict> {
   const { job, pushed } = at;
-  const { version } = receiptOf({ ...at.row, ...pushed });
+  const { version, note } = receiptOf({ ...at.row, ...pushed });
+  const said = note === undefined ? {} : { note };
   await endRow(deps, at, 'succeed', (before) => ({
     row: {
       ...afterPush(deps, before, at),
@@ -180,9 +181,9 @@ async function succeed(deps: DistributeDeps, at: WrittenRow, context: TaskContex
       wave_health: before.pinned.healthcheck_endpoint === null ? null : before.wave_health,
     },
     event: 'row_written',
-    detail: { version, ...fingerprintDetail(job) },
+    detail: { version, ...said, ...fingerprintDetail(job) },
   }));
-  context.log.info('write took effect', { version });
+  context.log.info('write took effect', { version, ...said });
   return 'done';
 }
 
@@ -214,7 +215,11 @@ async function healthyForNextWave(
 
 function notEffective(row: Row, why: string): VelvetError {
   const app = appOf(row);
-  const detail = `The value was written to ${row.consumer_id}, but the write did not take effect: ${why}. Look at it (\`heroku releases --app ${app}\`, \`heroku releases:output --app ${app}\`), mend it, then retry the row.`;
+  const look =
+    row.pinned.update_method === 'HEROKU_CONFIG_PATCH'
+      ? ` (\`heroku releases --app ${app}\`, \`heroku releases:output --app ${app}\`)`
+      : '';
+  const detail = `The value was written to ${row.consumer_id}, but the write did not take effect: ${why}. Look at it${look}, mend it, then retry the row.`;
   return new VelvetError('write_not_effective', `${row.consumer_id}: ${why}`, { detail });
 }
 
@@ -228,11 +233,7 @@ export async function namedTarget<T>(row: Row, asking: () => Promise<T>): Promis
     return await asking();
   } catch (error) {
     if (!(error instanceof VelvetError)) throw error;
-    const todo = error.extra['todo'];
-    const detail =
-      error.code === 'authority_invalid'
-        ? `The vendor refused the authority ${row.pinned.update_auth_token_name ?? ''}, with which ${row.consumer_id} is written. ${typeof todo === 'string' ? todo : 'Put a good one in place, then retry.'}`
-        : error.detail;
+    const detail = error.code === 'authority_invalid' ? authorityDetail(row, error) : error.detail;
     throw new VelvetError(error.code, error.message, {
       detail,
       ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
@@ -240,6 +241,16 @@ export async function namedTarget<T>(row: Row, asking: () => Promise<T>): Promis
       ...(error.kind === undefined ? {} : { kind: error.kind }),
     });
   }
+}
+
+/** Where the vendor was not even asked, what is wrong with the authority is all that helps. */
+function authorityDetail(row: Row, error: VelvetError): string {
+  const authority = `the authority ${row.pinned.update_auth_token_name ?? ''}, with which ${row.consumer_id} is written`;
+  const todo = error.extra['todo'];
+  if (typeof todo === 'string') return `The vendor refused ${authority}. ${todo}`;
+  return error.httpStatus === undefined
+    ? `Put a good value in place for ${authority}, then retry. ${error.detail}`
+    : `The vendor refused ${authority}. Put a good one in place, then retry.`;
 }
 
 /** The app's name in `…/apps/<app>/config-vars`, for the commands in a message. */

@@ -25,6 +25,7 @@ import {
   fenceOf,
   heldByAnother,
   heldByConsumers,
+  mintBegun,
   mintOf,
   strangersOf,
   type Stranger,
@@ -155,7 +156,7 @@ async function holdAgainstTheWorld(deps: StageDeps, seen: Seen): Promise<number>
       ...newTasks(now),
       ...(isDelay(now) ? { error: null } : {}),
       ...(lost === null ? {} : mintOf(deps, now, lost)),
-      ...(begun ? { ...untilForgottenIsOver(deps, now, context), minted_by: now.mintedBy ?? 'velvet' } : {}),
+      ...(begun ? { ...untilForgottenIsOver(deps, now, context), mint_begun: true } : {}),
       ...(promoted ? forwardOnly(now) : {}),
     },
     forgotten: FORGOTTEN_MAX,
@@ -206,12 +207,6 @@ function forwardOnly(job: Job): JobPatch {
   return job.status === 'revoking'
     ? { ...promoting, phase: null, step: 'promote', resume: 'enqueue_revoke' }
     : promoting;
-}
-
-/** The vault is the witness: the previous value was kept there before the vendor was called. Where there was none to keep, it may have been. */
-async function mintBegun(deps: StageDeps, job: Job): Promise<boolean> {
-  if (job.status === 'minting' || job.currentState === 'dead') return true;
-  return (await deps.vault.read(slots.previous(job.credential, job.jobId))) !== null;
 }
 
 async function isDead(deps: StageDeps, job: Job, context: LookContext): Promise<boolean> {

@@ -2,6 +2,7 @@
 import { VelvetError, isVelvetError } from '../../shared/lib/errors.ts';
 import { leaseFrom } from '../../shared/lib/lease.ts';
 import type { Secret } from '../../shared/lib/secret.ts';
+import { isValueNowhere } from '../../shared/rotation/job.ts';
 import { mayHoldNew, quietAfter, type Row } from '../../shared/rotation/rows.ts';
 import type { VendorCall } from '../vendors/contract.ts';
 import { issuerOf, namingAuthority, readCall, speaker, targetOf, type StageDeps, type Step } from './deps.ts';
@@ -83,7 +84,8 @@ async function previousAlive(deps: StageDeps, { job, fence, context }: Step): Pr
 
 async function putBack(deps: StageDeps, at: Step, look: Look, previous: Secret): Promise<Outcome> {
   if (look.error !== null) throw look.error;
-  if (look.holds !== 'old' && look.holds !== 'other') {
+  const leave = look.holds === 'old' || (look.holds === 'other' && !isValueNowhere(at.job));
+  if (!leave) {
     const readable = deps.registry.destination(targetOf(look.row).update_method).capabilities.readBack;
     // A place that cannot be read back is written once a round of the cleanup; its receipt says that it was.
     if (look.row.receipt !== null && look.row.holds === 'old' && readable !== 'value') return { at: 'back' };

@@ -70,6 +70,8 @@ export interface Issuer {
 /** What a push left behind for later questions; opaque to the stages, safe to store. */
 export interface PushReceipt {
   readonly version: string;
+  /** What a person should know of this write, in words and without any value: the place did not exist before, it has moved. */
+  readonly note?: string | undefined;
 }
 
 /** The values a destination may be compared with. The comparison happens inside the handler, so that no value leaves it. */

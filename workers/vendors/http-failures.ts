@@ -9,6 +9,8 @@ export interface RequestName {
   readonly vendor: string;
   readonly method: string;
   readonly path: string;
+  /** A login or logout: whatever its method, it changes nothing that a consumer could notice. */
+  readonly session?: boolean;
   /** Everything that must not appear in what is said. */
   readonly secrets: readonly Secret[];
 }
@@ -44,8 +46,8 @@ export function failure(
   });
 }
 
-export function isChange(method: string): boolean {
-  return method !== 'GET' && method !== 'HEAD';
+export function isChange({ method, session }: Pick<RequestName, 'method' | 'session'>): boolean {
+  return session !== true && method !== 'GET' && method !== 'HEAD';
 }
 
 /**
@@ -54,9 +56,7 @@ export function isChange(method: string): boolean {
  */
 export function lostAnswer(name: RequestName, error: unknown, cutBy: CutBy | null): VelvetError {
   const code =
-    isChange(name.method) && !(cutBy === null && neverSent(error))
-      ? 'vendor_no_answer'
-      : 'vendor_unavailable';
+    isChange(name) && !(cutBy === null && neverSent(error)) ? 'vendor_no_answer' : 'vendor_unavailable';
   if (cutBy === 'Aborted') return failure(name, code, 'let go before the answer came', { kind: 'Aborted' });
   if (cutBy === 'LeaseOver')
     return failure(name, code, 'no answer before the lease was over', { kind: cutBy });
@@ -69,6 +69,12 @@ export function lostAnswer(name: RequestName, error: unknown, cutBy: CutBy | nul
   return failure(name, code, `the connection failed${because}`, { kind });
 }
 
+/** What the handler said of statuses when it asked. */
+export interface StatusPolicy {
+  readonly accept?: readonly number[] | 'any';
+  readonly rateLimitWaitMs?: number;
+}
+
 /**
  * What a status means whoever the vendor is, or null where its handler must say. A 5xx to a change is an unknown outcome, not
  * a refusal: an application may fail after it has written, and 502 and 504 come from an edge that lost the origin's answer.
@@ -77,10 +83,10 @@ export function statusFailure(
   name: RequestName,
   answer: Answer,
   nowMs: number,
-  rateLimitWaitMs?: number,
+  { rateLimitWaitMs, accept }: StatusPolicy,
 ): VelvetError | null {
   const { status } = answer;
-  const unknownIfChange = isChange(name.method) ? 'vendor_no_answer' : 'vendor_unavailable';
+  const unknownIfChange = isChange(name) ? 'vendor_no_answer' : 'vendor_unavailable';
   const facts = {
     httpStatus: status,
     kind: `HTTP${status}`,
@@ -88,16 +94,18 @@ export function statusFailure(
   };
   const fail = (code: ErrorCode, why: string): VelvetError => failure(name, code, why, facts);
 
-  if (status >= 300 && status < 400)
+  const handlersOwn = Array.isArray(accept) && accept.includes(status);
+
+  if (status >= 300 && status < 400 && !handlersOwn)
     return fail('vendor_bad_answer', `answered with a redirect (${status}), which is never followed`);
-  if (status >= 500 && isChange(name.method))
+  if (status >= 500 && isChange(name))
     return fail('vendor_no_answer', `answered ${status}; it may have been applied`);
   if (
     status >= 400 &&
     isHtml({ headers: answer.headers, text: new TextDecoder().decode(answer.body.subarray(0, 1024)) })
   )
     return fail('vendor_edge_refused', `a proxy or edge answered ${status} in HTML`);
-  if (status === 429) {
+  if (status === 429 && !handlersOwn) {
     const wait = { ...facts, retryAfterMs: facts.retryAfterMs ?? rateLimitWaitMs };
     return failure(name, 'vendor_rate_limited', 'answered 429, too many requests', wait);
   }

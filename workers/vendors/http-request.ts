@@ -17,10 +17,15 @@ export interface VendorRequest {
   /** Further values that must not appear in an error; those above are known. */
   readonly secrets?: readonly Secret[];
   /**
-   * Statuses from 400 that the handler reads itself, besides every 2xx. `any`: no status is an error, and the body is only a
+   * Statuses that the handler reads itself, besides every 2xx: from 400, and a redirect, which is never followed. `any`: no status is an error, and the body is only a
    * hint: the beginning of a refusal (from 400), empty where it did not come.
    */
   readonly accept?: readonly number[] | 'any';
+  /**
+   * This request opens or ends a session of Velvet's own and changes nothing else: it needs no lease, and where its answer is
+   * lost nothing has happened.
+   */
+  readonly session?: boolean;
   /** What a 429 without `Retry-After` is reported to ask for. */
   readonly rateLimitWaitMs?: number;
   readonly timeoutMs?: number;
@@ -39,7 +44,13 @@ export function onTheWire(request: VendorRequest): {
     secrets.push(value);
     return value.reveal();
   };
-  const name = { vendor: request.vendor, method: request.method, path: pathOf(request.url), secrets };
+  const name = {
+    vendor: request.vendor,
+    method: request.method,
+    path: pathOf(request.url),
+    session: request.session === true,
+    secrets,
+  };
   const headers = new Headers({ 'user-agent': 'velvet' });
   const given = request.json === undefined ? {} : { 'content-type': 'application/json' };
   for (const [key, value] of Object.entries({ ...given, ...request.headers }))

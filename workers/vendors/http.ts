@@ -84,7 +84,7 @@ async function send(deps: DoorDeps, call: VendorCall, request: VendorRequest): P
   const response = readable(name, answer);
   if (asHint) return response;
 
-  const failed = statusFailure(name, answer, deps.clock.now(), request.rateLimitWaitMs);
+  const failed = statusFailure(name, answer, deps.clock.now(), request);
   if (failed !== null) throw failed;
   if (answer.status < 300 || request.accept?.includes(answer.status) === true) return response;
   throw response.error('vendor_rejected', `answered ${answer.status}`);
@@ -180,7 +180,7 @@ async function exchange(deps: DoorDeps, call: VendorCall, outgoing: Outgoing): P
 }
 
 function refuseToSend(call: VendorCall, name: RequestName): void {
-  if (call.lease === null && isChange(name.method))
+  if (call.lease === null && isChange(name))
     throw failure(name, 'invariant_broken', 'a change without a lease');
   if (call.lease !== null && call.lease.remainingMs() <= 0)
     throw failure(name, 'lease_over', 'not sent, the lease is over');
@@ -207,7 +207,7 @@ async function readBody(
       bytes += part.value.byteLength;
       wanted = bytes < bodyBytesMax;
       if (wanted || asHint) continue;
-      const code = isChange(name.method) ? 'vendor_no_answer' : 'vendor_bad_answer';
+      const code = isChange(name) ? 'vendor_no_answer' : 'vendor_bad_answer';
       throw failure(name, code, 'the answer is too large', { httpStatus: response.status });
     }
   } catch (error) {
@@ -231,7 +231,7 @@ export function readable(name: RequestName, answer: Answer): VendorResponse {
       ...more,
     });
   const notUnderstood = (why: string): VelvetError =>
-    error(isChange(name.method) && answer.status < 300 ? 'vendor_no_answer' : 'vendor_bad_answer', why);
+    error(isChange(name) && answer.status < 300 ? 'vendor_no_answer' : 'vendor_bad_answer', why);
   const json = (): unknown => {
     try {
       return JSON.parse(text);

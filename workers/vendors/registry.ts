@@ -6,6 +6,7 @@ import type { Clock } from '../../shared/lib/clock.ts';
 import type { UpdateMethod } from '../../shared/manifest/schema.ts';
 import type { IssuerName } from '../../shared/manifest/vendors.ts';
 import type { Destination, Issuer } from './contract.ts';
+import { githubSecrets } from './github/secrets.ts';
 import { herokuConfigVars } from './heroku/config-vars.ts';
 import { herokuIssuer } from './heroku/issuer.ts';
 import type { Door } from './http.ts';
@@ -26,7 +27,12 @@ export interface RegistryDeps {
   readonly herokuApiUrl: string;
   /** Null or left out where Velvet has no machine identity at Infisical. */
   readonly infisical?: Omit<InfisicalWriteDeps, 'lateMs'> | null;
-  readonly times: { readonly lateMs: number; readonly rateLimitWaitMs: number };
+  readonly githubApiUrl: string;
+  readonly times: {
+    readonly lateMs: number;
+    readonly rateLimitWaitMs: number;
+    readonly secondaryLimitWaitMs: number;
+  };
   readonly onCall?: (call: HandlerCall) => void;
 }
 
@@ -38,12 +44,14 @@ export interface Registry {
 /** Every handler of this release; the types demand one for each issuer and update method that the manifest may name. */
 export function createRegistry(deps: RegistryDeps): Registry {
   const heroku = { door: deps.door, baseUrl: deps.herokuApiUrl, ...deps.times };
+  const github = { door: deps.door, clock: deps.clock, baseUrl: deps.githubApiUrl, ...deps.times };
   const issuers: Readonly<Record<IssuerName, Issuer>> = {
     'heroku-oauth': wrapIssuer(deps, herokuIssuer(heroku)),
   };
   const destinations: Readonly<Record<UpdateMethod, Destination>> = {
     HEROKU_CONFIG_PATCH: wrapDestination(deps, herokuConfigVars(heroku)),
     INFISICAL_WRITE: wrapDestination(deps, infisicalOf(deps)),
+    GITHUB_SECRET_PUT: wrapDestination(deps, githubSecrets(github)),
   };
   return { issuer: (name) => issuers[name], destination: (method) => destinations[method] };
 }

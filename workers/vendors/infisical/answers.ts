@@ -34,7 +34,7 @@ export function refusalOf(
 ): VelvetError | null {
   const { name, answer, response } = heard;
   const wait = askedWaitMs(heard) ?? options.rateLimitWaitMs;
-  const failed = statusFailure(name, answer, options.nowMs, wait);
+  const failed = statusFailure(name, answer, options.nowMs, { rateLimitWaitMs: wait });
   if (failed !== null) return failed;
   if (answer.status < 300) return null;
 

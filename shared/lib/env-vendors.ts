@@ -1,0 +1,44 @@
+// The part of the environment that says where the vendors are, for the families that call them.
+import type { EnvReader } from './env-reader.ts';
+import { readInfisical } from './env-vault.ts';
+import type { InfisicalEnv } from './env-vault.ts';
+import type { Secret } from './secret.ts';
+
+export interface HerokuEnv {
+  /** Without a slash at its end. */
+  readonly apiUrl: string;
+  /** Null where it is not set: its credentials are unavailable then, the process runs. */
+  readonly bootstrap: Secret | null;
+}
+
+export interface GithubEnv {
+  /** Without a slash at its end. The App's key lies in the vault. */
+  readonly apiUrl: string;
+}
+
+export interface VendorsEnv {
+  readonly heroku: HerokuEnv;
+  readonly github: GithubEnv;
+  /** Null where Velvet has no machine identity there. */
+  readonly infisical: InfisicalEnv | null;
+}
+
+export function readVendors(reader: EnvReader): VendorsEnv {
+  return {
+    heroku: readHeroku(reader),
+    github: { apiUrl: readVendorUrl(reader, 'GITHUB_API_URL', 'https://api.github.com') },
+    infisical: readInfisical(reader),
+  };
+}
+
+function readHeroku(reader: EnvReader): HerokuEnv {
+  return {
+    apiUrl: readVendorUrl(reader, 'HEROKU_API_URL', 'https://api.heroku.com'),
+    bootstrap: reader.secret('HK_VELVET_BOOTSTRAP'),
+  };
+}
+
+/** Https, or http on the own machine where that is allowed. */
+export function readVendorUrl(reader: EnvReader, name: string, fallback: string): string {
+  return reader.baseUrl(name, { loopback: reader.get('VELVET_ALLOW_LOOPBACK') === '1' }) ?? fallback;
+}

@@ -1,0 +1,114 @@
+// What a cleanup takes back at the vendor and in the vault. Law: neither the credential's current token nor one that somebody may run on, and never the last copy of a live value.
+import { VelvetError } from '../../shared/lib/errors.ts';
+import type { Fence } from '../../shared/lib/lease.ts';
+import type { Finding } from '../../shared/rotation/residuals.ts';
+import { slots } from '../vault/contract.ts';
+import { readHandle } from '../vault/handles.ts';
+import type { Handle } from '../vendors/contract.ts';
+import { issuerOf, namingAuthority, readCall, underLease, type StageDeps, type Step } from './deps.ts';
+import { onUnclaimed, orphanIn } from './findings.ts';
+import { demandAnswers, lookAt } from './look.ts';
+import { fenceOf } from './lost-mints.ts';
+import { emptySlot, pendingSlots } from './promote.ts';
+
+/** Who holds values of forgotten mints, and the fences of those. */
+export interface Held {
+  readonly found: readonly Finding[];
+  readonly fences: ReadonlySet<Fence>;
+}
+
+/** Consumers that run on, or may run on, a live value that no record names. */
+export async function heldUnclaimed(deps: StageDeps, at: Step): Promise<Held> {
+  const { unclaimed } = await pendingSlots(deps, at);
+  const rows = unclaimed.length === 0 ? [] : await deps.store.rows(at.job);
+  const fences = new Set<Fence>();
+  const found: Finding[] = [];
+  for (const { slot, value } of unclaimed) {
+    const looks = await lookAt(deps, at, rows, { next: value, previous: null });
+    demandAnswers(deps, at.job, looks);
+    const holders = looks.filter(({ holds }) => holds === 'new' || holds === 'unknown');
+    if (holders.length > 0) fences.add(slot.slice(slots.pendingPrefix(at.job.credential).length));
+    const current = deps.vault.ref(slots.current(at.job.credential));
+    for (const look of holders) {
+      const one = onUnclaimed(look, deps.vault.ref(slot), current);
+      // What a person resolved, because nobody can look, is not found again.
+      const closed = at.job.residuals.some(
+        ({ kind, who, resolved_at }) => kind === one.kind && who === one.who && resolved_at !== null,
+      );
+      const again = found.some(({ kind, who }) => kind === one.kind && who === one.who);
+      if (!again && !(closed && look.holds === 'unknown')) found.push(one);
+    }
+  }
+  return { found, fences };
+}
+
+/** Live values that no record names, that nobody was seen to hold, and whose tokens this job cannot end. */
+export async function orphansLeft(deps: StageDeps, at: Step, held: Held): Promise<readonly Finding[]> {
+  const { unclaimed } = await pendingSlots(deps, at);
+  const prefix = slots.pendingPrefix(at.job.credential);
+  return unclaimed
+    .filter(({ slot }) => !held.fences.has(slot.slice(prefix.length)))
+    .map(({ slot }) => orphanIn(slot, deps.vault.ref(slot)));
+}
+
+interface Spared {
+  /** The new token stays. */
+  readonly own: boolean;
+  readonly fences: ReadonlySet<Fence>;
+}
+
+/** Ends this job's tokens at the vendor, but for those to spare, and makes sure of the one that the job recorded. Answers their handles. */
+export async function revokeMinted(deps: StageDeps, at: Step, spared: Spared): Promise<readonly string[]> {
+  const { job, context } = at;
+  const issuer = issuerOf(deps, job);
+  const authority = await deps.authorities.read(job.authority);
+  const read = readCall(job, at.fence, context);
+  const listed = await namingAuthority(job, () => issuer.listMinted(read, authority));
+  const isOwn = (handle: Handle) => handle.id === job.newAuthId || fenceOf(handle) === job.mintedFence;
+  // Of several mints that Redis forgot, one may have been promoted that is not the one on record.
+  const current = listed.every(isOwn) ? null : await currentHandle(deps, at);
+  const ended: Handle[] = [];
+  for (const handle of listed) {
+    if (isOwn(handle) ? spared.own : handle.id === current || spared.fences.has(fenceOf(handle))) continue;
+    await namingAuthority(job, () =>
+      underLease(deps, job, context, (call) => issuer.revoke(call, authority, handle)),
+    );
+    ended.push(handle);
+  }
+  if (!spared.own && !ended.some(isOwn)) await demandOwnGone(deps, at);
+  return ended.map(({ id }) => id);
+}
+
+/** An authority of another account sees no such token; the value itself says whether it lives, and its slot is the last copy. */
+async function demandOwnGone(deps: StageDeps, { job, fence, context }: Step): Promise<void> {
+  const slot = slots.pending(job.credential, job.mintedFence ?? 'none');
+  const value = job.mintedFence === null ? null : await deps.vault.read(slot);
+  if (job.newAuthId === null && value === null) return;
+  const authority = await deps.authorities.read(job.authority);
+  const handle = job.newAuthId === null ? null : { id: job.newAuthId, label: '' };
+  const found = await issuerOf(deps, job).isGone(readCall(job, fence, context), authority, handle, value);
+  if (found === 'gone') return;
+  const detail = `The new token ${job.newAuthId ?? `of ${deps.vault.ref(slot)}`} may be live, and the authority ${job.authority} does not see it: it may belong to another account. Put the right one in place under that name.`;
+  throw new VelvetError('authority_invalid', `minted token ${job.newAuthId ?? slot} is not listed`, {
+    detail,
+  });
+}
+
+/** Whose the current value is: as the vendor says, else as the vault notes. */
+async function currentHandle(deps: StageDeps, { job, fence, context }: Step): Promise<string | null> {
+  const value = await deps.vault.read(slots.current(job.credential));
+  const authority = await deps.authorities.read(job.authority);
+  const said = await namingAuthority(job, () =>
+    issuerOf(deps, job).verify(readCall(job, fence, context), value, authority),
+  );
+  return said.handle?.id ?? (await readHandle(deps.vault, job.credential));
+}
+
+/** Empties the pending slots that are the job's to empty, but for its new value's. */
+export async function removePending(deps: StageDeps, at: Step): Promise<void> {
+  const { job, context } = at;
+  const own = slots.pending(job.credential, job.mintedFence ?? 'none');
+  for (const slot of (await pendingSlots(deps, at)).toEmpty) {
+    if (slot !== own) await underLease(deps, job, context, (call) => emptySlot(deps.vault, call, slot));
+  }
+}

@@ -87,7 +87,7 @@ export async function scheduleWorld(redis: Redis, options: WorldOptions = {}): P
   return world;
 }
 
-const ref: JobRef = { credential: CREDENTIAL, env: ENV, jobId: 'job-1' };
+const ref: JobRef = { credential: CREDENTIAL, env: ENV, jobId: '7d1b6f0e-3c52-4b0a-9e57-0a6c5d1e2f31' };
 
 interface Memory {
   readonly entries: readonly Entry[];

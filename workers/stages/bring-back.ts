@@ -22,7 +22,14 @@ export async function bringBack(
   ref: CredentialRef,
   { log }: Pick<TaskContext, 'log'>,
 ): Promise<readonly string[]> {
-  const unknown = await unknownJobs(deps, ref);
+  const unknown: string[] = [];
+  for (const jobId of await unknownJobs(deps, ref)) {
+    if (isJobId(jobId)) unknown.push(jobId);
+    else
+      log.error('a slot that no job of this product made', {
+        slot: deps.vault.ref(slots.previous(ref.credential, jobId)),
+      });
+  }
   if (unknown.length === 0) return [];
   const pins = pinnedAnew(deps.manifest, ref.credential, ref.env, deps.clock.now());
   for (const jobId of unknown) {
@@ -38,11 +45,31 @@ export async function bringBack(
   return pins === null ? [] : unknown;
 }
 
+/** Every job's id is one. Whatever else somebody put into the vault's folder names no job, and may be no part of a key. */
+const isJobId = (text: string) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text);
+
+/**
+ * Credentials that the vault keeps a previous value of although the manifest does not name them any more: nobody else would look
+ * at what Redis lost of them.
+ */
+export async function strayCredentials(
+  deps: Pick<BringBackDeps, 'vault' | 'manifest'>,
+): Promise<readonly string[]> {
+  const known = new Set<string>(deps.manifest.credentials.map((one) => one.token_name));
+  const kept = (await deps.vault.list('')).map((slot) => slot.split(slots.previousPrefix('')));
+  const names = kept.flatMap(([name = '', jobId]) => (jobId !== undefined && isJobId(jobId) ? [name] : []));
+  return [...new Set(names)].filter(
+    (name) => /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,119}$/.test(name) && !known.has(name),
+  );
+}
+
 /** A job has its record long before its slot, and no record is ever removed: a slot that was seen without one has lost it. */
 async function unknownJobs(deps: StageDeps, ref: CredentialRef): Promise<readonly string[]> {
   const prefix = slots.previousPrefix(ref.credential);
   const ids = (await deps.vault.list(prefix)).map((slot) => slot.slice(prefix.length));
-  const jobs = await Promise.all(ids.map((jobId) => deps.store.load({ ...ref, jobId })));
+  const jobs = await Promise.all(
+    ids.map(async (jobId) => (isJobId(jobId) ? deps.store.load({ ...ref, jobId }) : null)),
+  );
   return ids.filter((_, index) => jobs[index] === null);
 }
 

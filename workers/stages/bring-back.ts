@@ -1,9 +1,8 @@
 // Jobs of which Redis lost everything while their values lie in the vault. Law: what has no record is given one under its own id, so that what it did is taken back like anything else.
-import { isoTime } from '../../shared/lib/clock.ts';
 import { pinnedAnew, type Pinned } from '../../shared/manifest/pin.ts';
 import type { Manifest } from '../../shared/manifest/schema.ts';
 import { systemOperator } from '../../shared/redis/events.ts';
-import type { OpenRequest } from '../../shared/redis/job-writes.ts';
+import { firstRecord, type NewJob } from '../../shared/redis/first-record.ts';
 import type { JobRef } from '../../shared/rotation/effects.ts';
 import type { TaskContext } from '../run.ts';
 import { slots } from '../vault/contract.ts';
@@ -40,7 +39,7 @@ export async function bringBack(
       continue;
     }
     log.error('data lost: a job that Redis does not know is brought back', { job_id: jobId, slot });
-    await deps.store.open(firstRecord({ ...ref, jobId }, pins, slot, deps.clock.now()));
+    await deps.store.open(firstRecord(broughtBack({ ...ref, jobId }, pins, slot, deps.clock.now())));
   }
   return pins === null ? [] : unknown;
 }
@@ -73,37 +72,16 @@ async function unknownJobs(deps: StageDeps, ref: CredentialRef): Promise<readonl
   return ids.filter((_, index) => jobs[index] === null);
 }
 
-function firstRecord(ref: JobRef, pins: Pinned, slot: string, now: number): OpenRequest {
+function broughtBack(ref: JobRef, pins: Pinned, slot: string, now: number): NewJob {
   return {
     ref,
-    fields: {
-      flow_type: 'operational',
-      status: 'init',
-      status_since: now,
-      status_version: 1,
-      created_at: now,
-      updated_at: now,
-      created_by: systemOperator,
-      moved_by: systemOperator,
-      ...pins.fields,
-    },
-    rows: pins.rows,
-    tally: pins.tally,
-    event: {
-      at: isoTime(now),
-      env: ref.env,
-      job_id: ref.jobId,
-      credential: ref.credential,
-      operator_id: systemOperator,
-      from_state: null,
-      to_state: 'init',
-      event: 'created',
-      detail: {
-        reason: 'data_lost: the vault holds a value of this job, and Redis has no record of it',
-        slot,
-        consumers: pins.rows.map((row) => row.consumer_id),
-        inactive: pins.fields.inactive,
-      },
+    by: { operatorId: systemOperator },
+    pins,
+    detail: {
+      reason: 'data_lost: the vault holds a value of this job, and Redis has no record of it',
+      slot,
+      consumers: pins.rows.map((row) => row.consumer_id),
+      inactive: pins.fields.inactive,
     },
     // The request that created it is not known any more; the id alone names it, whoever brings it back.
     idem: { hash: `lost.${ref.jobId}`.slice(0, 120), bodyHash: 'lost' },

@@ -1,11 +1,11 @@
-// Creating a rotation: what may keep it from being created, in order, and the first record of it.
+// Creating a rotation: what may keep it from being created, in order, and what its first record says.
 import { createHash, randomUUID } from 'node:crypto';
 import type { z } from '@hono/zod-openapi';
-import { isoTime } from '../shared/lib/clock.ts';
 import { VelvetError } from '../shared/lib/errors.ts';
 import { manualProcedure } from '../shared/manifest/by-hand.ts';
 import { pinned, type Pinned } from '../shared/manifest/pin.ts';
 import { bootstrapNames } from '../shared/manifest/vendors.ts';
+import { firstRecord, type NewJob } from '../shared/redis/first-record.ts';
 import type { OpenRequest } from '../shared/redis/job-writes.ts';
 import { idempotencyHash } from '../shared/redis/keys.ts';
 import type { Job } from '../shared/rotation/job.ts';
@@ -55,7 +55,7 @@ export async function createRotation(
   if (why !== undefined)
     throw new VelvetError('credential_unavailable', `${name} is unavailable`, { detail: why });
 
-  const opened = await deps.store.open(firstRecord(deps, { name, body, caller, pins, idem }));
+  const opened = await deps.store.open(firstRecord(newJob(deps, { name, body, caller, pins, idem })));
   // Of requests that came at the same moment one created it.
   deps.log.info(opened.existed ? 'rotation asked for again' : 'rotation created', {
     job_id: opened.jobId,
@@ -65,48 +65,25 @@ export async function createRotation(
   return demandJob(deps, name, opened.jobId);
 }
 
-/** The first record of a job: what is pinned from the manifest, who asked, and the first event. */
-function firstRecord(deps: ApiDeps, { name, body, caller, pins, idem }: Asked): OpenRequest {
-  const now = deps.clock.now();
-  const jobId = randomUUID();
-  const actor = actorOf(caller);
+function newJob(deps: ApiDeps, { name, body, caller, pins, idem }: Asked): NewJob {
   return {
-    ref: { credential: name, env: deps.env, jobId },
-    fields: {
+    ref: { credential: name, env: deps.env, jobId: randomUUID() },
+    by: actorOf(caller),
+    pins,
+    asked: {
       flow_type: body.flow_type,
-      status: 'init',
-      status_since: now,
-      status_version: 1,
-      created_at: now,
-      updated_at: now,
-      created_by: actor.operatorId,
-      moved_by: actor.operatorId,
-      moved_by_slack: actor.slackUserId,
       force_revoke: body.force_revoke,
       ticket_id: body.ticket_id ?? null,
-      ...pins.fields,
     },
-    rows: pins.rows,
-    tally: pins.tally,
-    event: {
-      at: isoTime(now),
-      env: deps.env,
-      job_id: jobId,
-      credential: name,
-      operator_id: actor.operatorId,
-      from_state: null,
-      to_state: 'init',
-      event: 'created',
-      detail: {
-        flow_type: body.flow_type,
-        consumers: pins.rows.map((row) => row.consumer_id),
-        inactive: pins.fields.inactive,
-        ticket_id: body.ticket_id ?? null,
-        reason: body.reason ?? null,
-      },
+    detail: {
+      flow_type: body.flow_type,
+      consumers: pins.rows.map((row) => row.consumer_id),
+      inactive: pins.fields.inactive,
+      ticket_id: body.ticket_id ?? null,
+      reason: body.reason ?? null,
     },
     idem,
-    now,
+    now: deps.clock.now(),
   };
 }
 

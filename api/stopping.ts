@@ -39,7 +39,8 @@ export function operatorOf(by: Speaker): string | null {
 
 function aborting(job: Job, restore: boolean, { patch, detail }: Applied): Applied {
   const known = decide(job, 'abort').verdict === 'go';
-  const forwardOnly = job.promoting || (job.mintedBy !== null && job.currentState !== 'alive');
+  const forwardOnly =
+    job.promoting || ((job.mintedBy !== null || job.mintBegun) && job.currentState !== 'alive');
   if (restore && known && forwardOnly) {
     throw new VelvetError('action_not_allowed', 'nothing to restore', {
       detail:

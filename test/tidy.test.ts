@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { dirname, join, normalize } from 'node:path';
 import { parseSync } from 'oxc-parser';
 import { expect, test } from 'vitest';
+import { mutants } from './flows/mutants-list.ts';
 
 const files = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], {
   encoding: 'utf8',
@@ -256,4 +257,9 @@ test('every link between documents leads somewhere', () => {
       .map((target) => `${file} → ${target}`),
   );
   expect(dead).toEqual([]);
+});
+
+test('every mutant of a law finds its line exactly once', () => {
+  const lost = mutants.filter(({ file, find }) => (text.get(file) ?? '').split(find).length !== 2);
+  expect(lost.map(({ name }) => name)).toEqual([]);
 });

@@ -38,6 +38,7 @@ import { mint } from './stages/mint.ts';
 import { probe } from './stages/probe.ts';
 import { push } from './stages/push.ts';
 import { readBack } from './stages/read-back.ts';
+import { strayCredentials } from './stages/bring-back.ts';
 import { reconcile } from './stages/reconcile.ts';
 import { checkRevoked, revoke } from './stages/revoke.ts';
 import { sweep } from './stages/sweep.ts';
@@ -97,7 +98,7 @@ export function startFamily<F extends WorkerFamily>(
     handlers,
     duties,
     reconcile = null,
-    alsoLooked = [],
+    alsoLooked = () => Promise.resolve([]),
     beside = [],
   } = familyTable[family](env, { core, door, around });
   // A message is never wrong to send, and the alarm waits for nobody.
@@ -115,7 +116,7 @@ export function startFamily<F extends WorkerFamily>(
   const looking: Duty = {
     everyMs: times.sweepMs,
     does: async (signal) =>
-      ground.lookAfter([...alsoLooked, ...(await store.credentials())], { signal, log }),
+      ground.lookAfter([...(await alsoLooked()), ...(await store.credentials())], { signal, log }),
   };
   const beating: Duty = {
     everyMs: times.beatMs,
@@ -143,7 +144,7 @@ interface Work {
   readonly duties: readonly Duty[];
   readonly reconcile?: GroundDeps['reconcile'];
   /** Credentials that are held against the world although Redis may know nothing of them. */
-  readonly alsoLooked?: readonly { readonly credential: string; readonly env: string }[];
+  readonly alsoLooked?: () => Promise<readonly { readonly credential: string; readonly env: string }[]>;
   /** What runs beside tasks and duties, and ends after them. */
   readonly beside?: readonly RunningFamily[];
 }
@@ -207,7 +208,14 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
       duties,
       beside: [answering, audit],
       reconcile: (ref, context) => reconcile({ ...deps, manifest }, ref, context),
-      alsoLooked: manifest.credentials.map(({ token_name: credential }) => ({ credential, env: env.appEnv })),
+      alsoLooked: async () => {
+        const names = manifest.credentials.map(({ token_name }) => token_name);
+        const strays = await strayCredentials({ ...deps, manifest }).catch((error: unknown) => {
+          around.log.warn('the vault is not looked through for lost jobs yet', logfields(error));
+          return [];
+        });
+        return [...names, ...strays].map((credential) => ({ credential, env: env.appEnv }));
+      },
     };
   },
 

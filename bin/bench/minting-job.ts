@@ -1,9 +1,10 @@
 // A job that is about to be minted, by the transitions that lead there: what stands before the part that is measured.
 import { randomUUID } from 'node:crypto';
-import { isoTime, systemClock } from '../../shared/lib/clock.ts';
+import { systemClock } from '../../shared/lib/clock.ts';
 import { leaseFrom } from '../../shared/lib/lease.ts';
 import { Secret } from '../../shared/lib/secret.ts';
 import type { Relay } from '../../shared/queue/enqueue.ts';
+import { firstRecord } from '../../shared/redis/first-record.ts';
 import type { JobStore } from '../../shared/redis/job-store.ts';
 import type { JobRef } from '../../shared/rotation/effects.ts';
 import { newRow, tally, type PinnedRow } from '../../shared/rotation/rows.ts';
@@ -70,35 +71,16 @@ async function openJob(
 ): Promise<void> {
   const now = systemClock.now();
   const rows = Array.from({ length: count }, (_, n) => newRow(pinnedRow(n, authority), now));
-  await store.open({
-    ref,
-    fields: {
-      flow_type: 'operational',
-      status: 'init',
-      status_since: now,
-      status_version: 1,
-      created_at: now,
-      updated_at: now,
-      created_by: 'bench',
-      issuer: 'heroku-oauth',
-      authority,
-    },
-    rows,
-    tally: tally(rows, 'distribute'),
-    event: {
-      at: isoTime(now),
-      env: ref.env,
-      job_id: ref.jobId,
-      credential: ref.credential,
-      operator_id: 'bench',
-      from_state: null,
-      to_state: 'init',
-      event: 'created',
+  await store.open(
+    firstRecord({
+      ref,
+      by: { operatorId: 'bench' },
+      pins: { fields: { issuer: 'heroku-oauth', authority }, rows, tally: tally(rows, 'distribute') },
       detail: {},
-    },
-    idem: { hash: `bench-${ref.jobId}`, bodyHash: 'bench' },
-    now,
-  });
+      idem: { hash: `bench-${ref.jobId}`, bodyHash: 'bench' },
+      now,
+    }),
+  );
 }
 
 function pinnedRow(n: number, authority: string): PinnedRow {

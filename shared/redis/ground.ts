@@ -8,7 +8,7 @@ import { guarded } from './refusals.ts';
 type CredentialRef = Pick<JobRef, 'credential' | 'env'>;
 
 export interface Ground {
-  /** Whether the credential was reconciled under the server (and the history) that answers now. Costs nothing while the connection stands. */
+  /** Whether the credential was reconciled under the server that answers now. Costs nothing while the connection stands. */
   sure(ref: CredentialRef): Promise<boolean>;
   /** What is looked at from here on is looked at under this server: hand it to `reconciled` when it is done. */
   server(): Promise<string>;
@@ -45,15 +45,9 @@ export function createGround(redis: Redis): Ground {
   };
 }
 
-/**
- * Which server answers, and which history it has: the id that each start gives itself, and the id of the history that each
- * promotion begins. A master that was cut off and is promoted again has kept the first.
- */
+/** The id that each start of a server gives itself; a promoted replica has its own. Not that of its history: a first replica changes it. */
 export async function serverOf(redis: Redis): Promise<string> {
-  const [server, replication] = await guarded(Promise.all([redis.info('server'), redis.info('replication')]));
-  const start = /^run_id:(\w+)/m.exec(server)?.[1];
-  const history = /^master_replid:(\w+)/m.exec(replication)?.[1];
-  if (start === undefined || history === undefined)
-    throw new VelvetError('store_unavailable', 'Redis does not say its run_id and master_replid');
-  return `${start}.${history}`;
+  const id = /^run_id:(\w+)/m.exec(await guarded(redis.info('server')))?.[1];
+  if (id === undefined) throw new VelvetError('store_unavailable', 'Redis does not say its run_id');
+  return id;
 }

@@ -61,17 +61,21 @@ export async function isProblem(world: World, answer: Answer, expected: Expected
     expect(answer.text).not.toContain(value);
 }
 
-/** All that Velvet has written down, and all that lives at the vendor. Signs of life are left out, and the seals over what was written. */
+/** All that Velvet has written down, and all that lives at the vendor. Signs of life are left out, the seals over what was written, and who was told. */
 async function everything(world: World): Promise<Record<string, unknown>> {
   const own = /:(beat|epoch|unavailable|seals|calls|anchoring|duty|answer)\b/;
   const keys = (await world.redis.keys('velvet:*')).filter((key) => !own.test(key));
   const records = await Promise.all(
-    // A dump ends in its checksum, which stands for the whole of it.
-    keys
-      .toSorted()
-      .map(async (key) => [key, (await world.redis.dumpBuffer(key))?.subarray(-8).toString('hex')] as const),
+    keys.toSorted().map(async (key) => [key, await writtenUnder(world, key)] as const),
   );
   return { ...Object.fromEntries(records), live: world.heroku.live().map(({ id }) => id) };
+}
+
+async function writtenUnder(world: World, key: string): Promise<unknown> {
+  // A dump ends in its checksum, which stands for the whole of it.
+  if (!/:job:[^:]+$/.test(key)) return (await world.redis.dumpBuffer(key))?.subarray(-8).toString('hex');
+  const job = Object.entries(await world.redis.hgetall(key));
+  return Object.fromEntries(job.filter(([field]) => !field.startsWith('receipt_')));
 }
 
 /** Puts the job's record where a test needs it, as no API can: claimed, and as if it had come there by itself. */

@@ -192,6 +192,7 @@ async function parks(
   // On a machine that stands still for a moment the sweeper takes the step for lost, and orders it once more.
   const kicked = run.world.log.some((line) => line.includes('msg="silent job kicked"'));
   if (!often && !kicked) expect(scripted.fired).toBe(meetings(call, fault, code));
+  if (!often && kicked) expect(scripted.fired).toBeGreaterThanOrEqual(meetings(call, fault, code));
   await nothingLost(run, status);
   await noValueOutside(run);
   mend(run);

@@ -53,13 +53,14 @@ async function rotation(short: boolean, body: (rotation: Rotation) => Promise<St
     apps: [{ name: 'proof-app' }],
     ...stage.options,
     times: {
-      vendorCallMs: 300,
-      leaseMs: 2_000,
+      // A call that is answered is answered in this time, also on a machine that does other things beside.
+      vendorCallMs: 500,
+      leaseMs: 5_000,
       lateMs: 60,
       rateLimitWaitMaxMs: 60_000,
       secondaryLimitWaitMs: 15,
       sweepMs: 150,
-      settleForMs: short ? 900 : 15_000,
+      settleForMs: short ? 2_000 : 20_000,
     },
   };
   // Awaited here: GitHub is there for as long as the world is.
@@ -79,12 +80,12 @@ async function rowOf({ run: { world, jobId } }: Rotation): Promise<Record<string
 async function confirmed(at: Rotation): Promise<Status> {
   await until(
     async () => ((await rowOf(at))['validate_status'] === 'manual_required' ? true : null),
-    15_000,
+    20_000,
     async () => JSON.stringify(await at.run.world.job(at.run.jobId)),
   );
   await act(at.run, { action: 'confirm_consumer', consumer_id: GITHUB_ROW, note: 'seen in a run' });
   const { world, jobId } = at.run;
-  const view = await world.reaches(jobId, 'validated');
+  const view = await world.reaches(jobId, 'validated', 20_000);
   const token = world.account.authorizations().find((one) => one.id === view.new_auth_id)?.token;
   expect(at.stage.repo.values()).toEqual({ HEROKU_API_KEY: token });
   await noValueOutside(at.run);
@@ -93,7 +94,7 @@ async function confirmed(at: Rotation): Promise<Status> {
 
 async function parked(at: Rotation, code: ErrorCode): Promise<void> {
   const { world, jobId } = at.run;
-  const view = await world.reaches(jobId, 'distribute_partial', 15_000);
+  const view = await world.reaches(jobId, 'distribute_partial', 20_000);
   expect(await rowOf(at)).toMatchObject({ distribute_status: 'failed', error: { code } });
   expect(new Set(view.consumers.map((one) => one['distribute_status']))).toEqual(
     new Set(['failed', 'succeeded']),

@@ -76,9 +76,10 @@ test('what is open or ended is known, whatever lies in the vault', async () => {
 
 test('one that the manifest no longer knows is named, with what to do', async () => {
   const lines: string[] = [];
+  const gone = 'c0ffee00-3c52-4b0a-9e57-0a6c5d1e2f31';
   const deps = {
     vault: {
-      list: () => Promise.resolve([slots.previous(CREDENTIAL, 'job-x')]),
+      list: () => Promise.resolve([slots.previous(CREDENTIAL, gone)]),
       ref: (slot: string) => `file:/velvet/${ENV}/${slot}`,
     },
     store: { load: () => Promise.resolve(null) },
@@ -87,5 +88,29 @@ test('one that the manifest no longer knows is named, with what to do', async ()
   } as unknown as BringBackDeps;
   const log = createLog({ env: ENV, family: 'stage', write: (line) => lines.push(line) });
   expect(await bringBack(deps, ref, { log })).toEqual([]);
-  expect(lines.join()).toMatch(/cannot be brought back.*job_id=job-x.*velvet:job-x:/);
+  expect(lines.join()).toMatch(new RegExp(`cannot be brought back.*job_id=${gone}.*velvet:${gone}:`));
+});
+
+test('what is no job of this product is left alone, and holds up nothing', async () => {
+  await using world = await buildWorld(redis.url);
+  const lines: string[] = [];
+  const log = createLog({ env: ENV, family: 'stage', write: (line) => lines.push(line) });
+  const slot = slots.previous(CREDENTIAL, 'by-hand');
+  await world.vault.write(setUpCall(), slot, new Secret(world.firstToken));
+  const deps = { ...world, ...world.deps } as unknown as BringBackDeps;
+  expect(await bringBack(deps, ref, { log })).toEqual([]);
+  expect(lines.join()).toContain(slot);
+  expect(await world.store.list(CREDENTIAL, ENV, 10)).toEqual([]);
+});
+
+test('a lost job whose credential left the manifest is named by the look that every stage worker takes', async () => {
+  await using world = await buildWorld(redis.url);
+  const gone = 'c0ffee00-3c52-4b0a-9e57-0a6c5d1e2f31';
+  await restarted(world, () =>
+    world.vault.write(setUpCall(), slots.previous('PM_SERVER_MAIL', gone), new Secret(world.firstToken)),
+  );
+  const named = await until(async () => {
+    return world.log.find((line) => line.includes('cannot be brought back') && line.includes(gone)) ?? null;
+  });
+  expect(named).toContain('PM_SERVER_MAIL');
 });

@@ -1,13 +1,15 @@
 // A stopped job that had to wait for the credential: another rotation ends in between, and what is the current value then is not its to replace.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Redis } from 'ioredis';
+import { createClaims } from '../../shared/redis/claim.ts';
+import { credentialKeys } from '../../shared/redis/keys.ts';
 import { offeredActions } from '../../shared/rotation/carried-out.ts';
 import type { JobRef } from '../../shared/rotation/effects.ts';
 import { openResiduals } from '../../shared/rotation/residuals.ts';
 import { slots } from '../../workers/vault/contract.ts';
 import { afterTheLoss } from '../schedule/loss.ts';
 import { saveRedis } from '../schedule/ground.ts';
-import { CREDENTIAL, KEY } from '../schedule/outside.ts';
+import { CREDENTIAL, ENV, KEY } from '../schedule/outside.ts';
 import { toRest } from '../schedule/run.ts';
 import { scheduleWorld, type ScheduleWorld } from '../schedule/world.ts';
 import { scheduleRedis } from './schedule-redis.ts';
@@ -145,3 +147,29 @@ test.each(['done', 'promoted'])(
     expect(await world.store.claimant(world.ref)).toBeNull();
   },
 );
+
+test('behind an adoption that died it says what to do, and goes on once that was done', async () => {
+  await using world = await scheduleWorld(redis);
+  await putOff(world, false);
+  const claims = createClaims(redis, world.time, world.times.leaseMs);
+  // Begun between the end of the other one and the sweeper's next round.
+  await redis.set(credentialKeys(CREDENTIAL, ENV).claim, 'adopt.dead');
+  world.redisLostData();
+  await world.time.moveTo(world.time.now() + 2 * world.times.leaseMs);
+  world.sweep();
+  await toRest(world);
+  const told = await world.job();
+  expect(told).toMatchObject({ cleanup: 'waiting', error: { code: 'data_lost' } });
+  expect(told.error?.detail).toContain(`npx velvet adopt ${CREDENTIAL}`);
+  await world.time.moveTo(world.time.now() + 2 * world.times.leaseMs);
+  world.sweep();
+  await toRest(world);
+  expect((await world.job()).version).toBe(told.version);
+
+  await claims.beginAdoption(CREDENTIAL, ENV, 'adopt.again');
+  await claims.endAdoption(CREDENTIAL, ENV, 'adopt.again', []);
+  world.redisLostData();
+  world.sweep();
+  await toRest(world);
+  expect(await world.job()).toMatchObject({ cleanup: 'needs_person' });
+});

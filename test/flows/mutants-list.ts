@@ -70,7 +70,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'the label says the job and not the attempt',
-    file: 'workers/vendors/heroku/issuer.ts',
+    file: 'workers/vendors/contract.ts',
     find: 'return `velvet:${jobId}:${fence}`;',
     replace: 'return `velvet:${jobId}${fence.slice(99)}`;',
     killedBy: { stage: 'mint', fault: 'die after' },
@@ -92,8 +92,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'PREVIOUS is not kept',
     file: 'workers/stages/mint.ts',
-    find: "if (job.currentState !== 'alive') return;",
-    replace: 'if (job.currentState !== null) return;',
+    find: 'if (alive && kept === null)',
+    replace: 'if (alive && kept !== null)',
     killedBy: { stage: 'mint', fault: 'die' },
   },
   {

@@ -3,8 +3,8 @@ import type { Redis } from 'ioredis';
 import { act } from '../../api/actions.ts';
 import type { ApiDeps } from '../../api/router.ts';
 import type { StageBody } from '../../api/stage-bodies.ts';
-import { isoTime } from '../../shared/lib/clock.ts';
 import { pinned } from '../../shared/manifest/pin.ts';
+import { firstRecord } from '../../shared/redis/first-record.ts';
 import { createJobStore, type JobStore } from '../../shared/redis/job-store.ts';
 import type { JobRef } from '../../shared/rotation/effects.ts';
 import type { Job } from '../../shared/rotation/job.ts';
@@ -87,7 +87,7 @@ export async function scheduleWorld(redis: Redis, options: WorldOptions = {}): P
   return world;
 }
 
-const ref: JobRef = { credential: CREDENTIAL, env: ENV, jobId: 'job-1' };
+const ref: JobRef = { credential: CREDENTIAL, env: ENV, jobId: '7d1b6f0e-3c52-4b0a-9e57-0a6c5d1e2f31' };
 
 interface Memory {
   readonly entries: readonly Entry[];
@@ -251,34 +251,15 @@ async function openJob(store: JobStore, ref: JobRef, { outside, time, forceRevok
   const now = time.now();
   const pins = pinned(outside.manifest, ref.credential, ref.env, now);
   if (pins === null) throw new Error('the manifest has no such credential');
-  await store.open({
-    ref,
-    fields: {
-      flow_type: 'operational',
-      status: 'init',
-      status_since: now,
-      status_version: 1,
-      created_at: now,
-      updated_at: now,
-      created_by: 'ada',
-      moved_by: 'ada',
-      force_revoke: forceRevoke,
-      ...pins.fields,
-    },
-    rows: pins.rows,
-    tally: pins.tally,
-    event: {
-      at: isoTime(now),
-      env: ref.env,
-      job_id: ref.jobId,
-      credential: ref.credential,
-      operator_id: 'ada',
-      from_state: null,
-      to_state: 'init',
-      event: 'created',
+  await store.open(
+    firstRecord({
+      ref,
+      by: { operatorId: 'ada' },
+      pins,
+      asked: { force_revoke: forceRevoke },
       detail: {},
-    },
-    idem: { hash: ref.jobId, bodyHash: 'schedule' },
-    now,
-  });
+      idem: { hash: ref.jobId, bodyHash: 'schedule' },
+      now,
+    }),
+  );
 }

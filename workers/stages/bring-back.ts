@@ -1,9 +1,8 @@
 // Jobs of which Redis lost everything while their values lie in the vault. Law: what has no record is given one under its own id, so that what it did is taken back like anything else.
-import { isoTime } from '../../shared/lib/clock.ts';
 import { pinnedAnew, type Pinned } from '../../shared/manifest/pin.ts';
 import type { Manifest } from '../../shared/manifest/schema.ts';
 import { systemOperator } from '../../shared/redis/events.ts';
-import type { OpenRequest } from '../../shared/redis/job-writes.ts';
+import { firstRecord, type NewJob } from '../../shared/redis/first-record.ts';
 import type { JobRef } from '../../shared/rotation/effects.ts';
 import type { TaskContext } from '../run.ts';
 import { slots } from '../vault/contract.ts';
@@ -22,7 +21,14 @@ export async function bringBack(
   ref: CredentialRef,
   { log }: Pick<TaskContext, 'log'>,
 ): Promise<readonly string[]> {
-  const unknown = await unknownJobs(deps, ref);
+  const unknown: string[] = [];
+  for (const jobId of await unknownJobs(deps, ref)) {
+    if (isJobId(jobId)) unknown.push(jobId);
+    else
+      log.error('a slot that no job of this product made', {
+        slot: deps.vault.ref(slots.previous(ref.credential, jobId)),
+      });
+  }
   if (unknown.length === 0) return [];
   const pins = pinnedAnew(deps.manifest, ref.credential, ref.env, deps.clock.now());
   for (const jobId of unknown) {
@@ -33,50 +39,49 @@ export async function bringBack(
       continue;
     }
     log.error('data lost: a job that Redis does not know is brought back', { job_id: jobId, slot });
-    await deps.store.open(firstRecord({ ...ref, jobId }, pins, slot, deps.clock.now()));
+    await deps.store.open(firstRecord(broughtBack({ ...ref, jobId }, pins, slot, deps.clock.now())));
   }
   return pins === null ? [] : unknown;
+}
+
+/** Every job's id is one. Whatever else somebody put into the vault's folder names no job, and may be no part of a key. */
+const isJobId = (text: string) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text);
+
+/**
+ * Credentials that the vault keeps a previous value of although the manifest does not name them any more: nobody else would look
+ * at what Redis lost of them.
+ */
+export async function strayCredentials(
+  deps: Pick<BringBackDeps, 'vault' | 'manifest'>,
+): Promise<readonly string[]> {
+  const known = new Set<string>(deps.manifest.credentials.map((one) => one.token_name));
+  const kept = (await deps.vault.list('')).map((slot) => slot.split(slots.previousPrefix('')));
+  const names = kept.flatMap(([name = '', jobId]) => (jobId !== undefined && isJobId(jobId) ? [name] : []));
+  return [...new Set(names)].filter(
+    (name) => /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,119}$/.test(name) && !known.has(name),
+  );
 }
 
 /** A job has its record long before its slot, and no record is ever removed: a slot that was seen without one has lost it. */
 async function unknownJobs(deps: StageDeps, ref: CredentialRef): Promise<readonly string[]> {
   const prefix = slots.previousPrefix(ref.credential);
   const ids = (await deps.vault.list(prefix)).map((slot) => slot.slice(prefix.length));
-  const jobs = await Promise.all(ids.map((jobId) => deps.store.load({ ...ref, jobId })));
+  const jobs = await Promise.all(
+    ids.map(async (jobId) => (isJobId(jobId) ? deps.store.load({ ...ref, jobId }) : null)),
+  );
   return ids.filter((_, index) => jobs[index] === null);
 }
 
-function firstRecord(ref: JobRef, pins: Pinned, slot: string, now: number): OpenRequest {
+function broughtBack(ref: JobRef, pins: Pinned, slot: string, now: number): NewJob {
   return {
     ref,
-    fields: {
-      flow_type: 'operational',
-      status: 'init',
-      status_since: now,
-      status_version: 1,
-      created_at: now,
-      updated_at: now,
-      created_by: systemOperator,
-      moved_by: systemOperator,
-      ...pins.fields,
-    },
-    rows: pins.rows,
-    tally: pins.tally,
-    event: {
-      at: isoTime(now),
-      env: ref.env,
-      job_id: ref.jobId,
-      credential: ref.credential,
-      operator_id: systemOperator,
-      from_state: null,
-      to_state: 'init',
-      event: 'created',
-      detail: {
-        reason: 'data_lost: the vault holds a value of this job, and Redis has no record of it',
-        slot,
-        consumers: pins.rows.map((row) => row.consumer_id),
-        inactive: pins.fields.inactive,
-      },
+    by: { operatorId: systemOperator },
+    pins,
+    detail: {
+      reason: 'data_lost: the vault holds a value of this job, and Redis has no record of it',
+      slot,
+      consumers: pins.rows.map((row) => row.consumer_id),
+      inactive: pins.fields.inactive,
     },
     // The request that created it is not known any more; the id alone names it, whoever brings it back.
     idem: { hash: `lost.${ref.jobId}`.slice(0, 120), bodyHash: 'lost' },

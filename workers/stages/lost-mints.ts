@@ -6,7 +6,7 @@ import type { Job, JobPatch } from '../../shared/rotation/job.ts';
 import type { TaskContext } from '../run.ts';
 import { slots } from '../vault/contract.ts';
 import { readHandle } from '../vault/handles.ts';
-import type { Handle, KnownValues, VerifyResult } from '../vendors/contract.ts';
+import { fenceOf, readLabel, type Handle, type KnownValues, type VerifyResult } from '../vendors/contract.ts';
 import { issuerOf, namingAuthority, readCall, type StageDeps } from './deps.ts';
 import { lookAt, type Look } from './look.ts';
 import { pendingSlots } from './promote.ts';
@@ -24,11 +24,6 @@ export interface Stranger {
   readonly value: Secret | null;
   /** The value is the credential's current one already. */
   readonly promoted: boolean;
-}
-
-/** `velvet:<job>:<fence>` */
-export function fenceOf(handle: Handle): Fence {
-  return handle.label.split(':')[2] ?? '0-';
 }
 
 export async function strangersOf(
@@ -76,7 +71,7 @@ async function unlisted(
     }),
   );
   // One that the vendor names, with a label, is its own job's to find.
-  return asked.filter(({ handle }) => handle?.label.split(':')[0] !== 'velvet');
+  return asked.filter(({ handle }) => handle === null || readLabel(handle.label) === null);
 }
 
 /** The vault is the witness: the previous value was kept there before the vendor was called. Where there was none to keep, it may have been. */

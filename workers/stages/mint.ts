@@ -1,9 +1,10 @@
 // minting: exactly one new token at the vendor, and its value in the vault before anybody is told. Law: intent first, look before repeating.
 import { VelvetError } from '../../shared/lib/errors.ts';
-import { isLowerFence, type Fence } from '../../shared/lib/lease.ts';
+import { isLowerFence } from '../../shared/lib/lease.ts';
 import type { Job } from '../../shared/rotation/job.ts';
 import type { Handler, TaskContext } from '../run.ts';
 import { slots } from '../vault/contract.ts';
+import { fenceOf } from '../vendors/contract.ts';
 import {
   errorPatch,
   issuerOf,
@@ -63,7 +64,7 @@ async function removeEarlierAttempts(deps: StageDeps, job: Job, context: TaskCon
   const issuer = issuerOf(deps, job);
   const authority = await deps.authorities.read(job.authority);
   for (const handle of await issuer.listMinted(readCall(job, fence, context), authority)) {
-    if (!isLowerFence(fenceOf(handle.label), fence)) continue;
+    if (!isLowerFence(fenceOf(handle), fence)) continue;
     await underLease(deps, job, context, (call) => issuer.revoke(call, authority, handle));
     context.log.warn('revoked what an earlier attempt had minted', { auth_id: handle.id });
   }
@@ -73,11 +74,6 @@ async function removeEarlierAttempts(deps: StageDeps, job: Job, context: TaskCon
     if (isLowerFence(slot.slice(prefix.length), fence))
       await underLease(deps, job, context, (call) => deps.vault.remove(call, slot));
   }
-}
-
-/** `velvet:<job>:<fence>` */
-function fenceOf(label: string): Fence {
-  return label.split(':')[2] ?? '';
 }
 
 /**

@@ -7,7 +7,7 @@ import type { JobRef } from '../../shared/rotation/effects.ts';
 import { kindOf, type Job, type JobPatch } from '../../shared/rotation/job.ts';
 import type { Status } from '../../shared/rotation/statuses.ts';
 import { slots } from '../vault/contract.ts';
-import type { Handle } from '../vendors/contract.ts';
+import { fenceOf, type Handle } from '../vendors/contract.ts';
 import { bringBack, type BringBackDeps } from './bring-back.ts';
 import { errorPatch, issuerOf, namingAuthority, readCall, targetOf, type StageDeps } from './deps.ts';
 import {
@@ -22,7 +22,6 @@ import {
 } from './loss-record.ts';
 import {
   adoptionOf,
-  fenceOf,
   heldByAnother,
   heldByConsumers,
   mintBegun,

@@ -52,7 +52,9 @@ async function tellOfWaiting(deps: CoreDeps, job: Job): Promise<void> {
 
 /** What a job left that was stopped while another held the credential is taken back once nobody does. */
 async function beginWaitingCleanup(deps: CoreDeps, job: Job): Promise<void> {
-  if (job.cleanup !== 'waiting' || (await deps.store.claimant(job)) !== null) return;
+  if (job.cleanup !== 'waiting') return;
+  const claimant = await deps.store.claimant(job);
+  if (claimant !== null) return claimant.startsWith('adopt.') ? tellOfAdoption(deps, job) : undefined;
   const by = { kind: 'attempt', fence: null, statusVersion: job.statusVersion } as const;
   const patch = { cleanup_since: deps.clock.now() };
   await deps.transitions
@@ -62,6 +64,24 @@ async function beginWaitingCleanup(deps: CoreDeps, job: Job): Promise<void> {
       if (!isVelvetError(error) || !overtaken.includes(error.code)) throw error;
     });
 }
+
+/** An adoption holds the credential for one write. One that died is taken over by another adoption alone, so somebody must be told. */
+async function tellOfAdoption(deps: CoreDeps, job: Job): Promise<void> {
+  const todo = `An adoption of ${job.credential} was begun and not finished, and holds the credential: run \`npx velvet adopt ${job.credential}\` once more, and the cleanup begins.`;
+  const said = job.error?.detail ?? '';
+  if (said.endsWith(todo) || deps.clock.now() - job.updatedAt < deps.times.leaseMs) return;
+  const error = {
+    code: job.error?.code ?? 'claimed',
+    detail: `${said} ${todo}`.trim(),
+    at: deps.clock.now(),
+  };
+  const by = { kind: 'attempt', fence: null, statusVersion: job.statusVersion } as const;
+  await deps.transitions.apply(job, 'reconcile_delayed', by, () => ({
+    patch: { error },
+    detail: { code: error.code, reason: todo },
+  }));
+}
+
 const overtaken: readonly ErrorCode[] = ['claimed', 'stale_version', 'stale_fence'];
 
 async function rescued(deps: CoreDeps, job: Job): Promise<boolean> {

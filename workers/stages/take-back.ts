@@ -4,11 +4,10 @@ import type { Fence } from '../../shared/lib/lease.ts';
 import type { Finding } from '../../shared/rotation/residuals.ts';
 import { slots } from '../vault/contract.ts';
 import { readHandle } from '../vault/handles.ts';
-import type { Handle } from '../vendors/contract.ts';
+import { fenceOf, type Handle } from '../vendors/contract.ts';
 import { issuerOf, namingAuthority, readCall, underLease, type StageDeps, type Step } from './deps.ts';
 import { onUnclaimed, orphanIn } from './findings.ts';
 import { demandAnswers, lookAt } from './look.ts';
-import { fenceOf } from './lost-mints.ts';
 import { emptySlot, pendingSlots } from './promote.ts';
 
 /** Who holds values of forgotten mints, and the fences of those. */

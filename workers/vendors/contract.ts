@@ -151,3 +151,31 @@ export interface Healthcheck {
   /** Asks the consumer itself, with `Velvet-Challenge: <nonce>`. Reports what was seen, never whether that is good. Never throws for what the consumer did. */
   probe(call: VendorCall, target: ProbeTarget, nonce: string): Promise<ProbeResult>;
 }
+
+/**
+ * How a minted token says whose it is: `velvet:<job>:<fence>`. By its label alone every live token is found again, whatever else
+ * was lost.
+ */
+export interface Label {
+  readonly jobId: string;
+  /** Of the attempt that minted it. */
+  readonly fence: Fence;
+}
+
+export function labelOf({ jobId, fence }: Label): string {
+  return `velvet:${jobId}:${fence}`;
+}
+
+/** Null where it is none of ours. The whole label is read, not its beginning: `velvet:job-ab:1-…` is not job-a's. */
+export function readLabel(text: string): Label | null {
+  const [product, jobId, fence, ...more] = text.split(':');
+  if (product !== 'velvet' || jobId === undefined || more.length > 0) return null;
+  return fence !== undefined && fenceShape.test(fence) ? { jobId, fence } : null;
+}
+
+const fenceShape = /^\d+-[\w-]+$/;
+
+/** Of a token that the vendor listed as the job's; what says nothing of its attempt counts as from before all of them. */
+export function fenceOf(handle: { readonly label: string }): Fence {
+  return readLabel(handle.label)?.fence ?? '0-';
+}

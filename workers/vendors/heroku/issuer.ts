@@ -3,7 +3,14 @@ import { z } from 'zod';
 import { VelvetError, isVelvetError } from '../../../shared/lib/errors.ts';
 import { Secret } from '../../../shared/lib/secret.ts';
 import { issuers } from '../../../shared/manifest/vendors.ts';
-import type { Handle, Issuer, VendorCall, VerifyResult } from '../contract.ts';
+import {
+  labelOf,
+  readLabel,
+  type Handle,
+  type Issuer,
+  type VendorCall,
+  type VerifyResult,
+} from '../contract.ts';
 import type { VendorResponse } from '../http.ts';
 import { errorId, herokuApi, parseAnswer, refusal } from './api.ts';
 import type { HerokuApi, HerokuDeps } from './api.ts';
@@ -25,8 +32,6 @@ const mintedShape = z.looseObject({
   access_token: z.looseObject({ token: z.string().min(1) }),
 });
 
-const fenceShape = /^\d+-[\w-]+$/;
-
 /** Tokens of the account that the authority belongs to. The authority needs the scope `global`. */
 export function herokuIssuer(deps: HerokuDeps): Issuer {
   const api = herokuApi(deps);
@@ -38,7 +43,7 @@ export function herokuIssuer(deps: HerokuDeps): Issuer {
     verify: (call, current, authority) => verify(api, call, current, authority),
 
     async mint(call, authority) {
-      const label = labelOf(call.jobId, call.fence);
+      const label = labelOf(call);
       // POST, never regenerate-tokens: that replaces the token in place, and the old one is dead before anybody has the new one.
       const json = { scope: ['global'], description: label, expires_in: null };
       const response = await api.ask(call, authority, {
@@ -52,7 +57,7 @@ export function herokuIssuer(deps: HerokuDeps): Issuer {
 
     async listMinted(call, authority) {
       const all = await listAuthorizations(api, call, authority);
-      return all.filter((one) => isLabelOf(call.jobId, one.description ?? '')).map(handleOf);
+      return all.filter((one) => readLabel(one.description ?? '')?.jobId === call.jobId).map(handleOf);
     },
 
     isGone: (call, authority, handle, old) => isGone(api, call, { authority, handle, old }),
@@ -185,14 +190,4 @@ function pathOf(handle: Handle): string {
     throw new VelvetError('vendor_rejected', 'heroku: the handle is not the id of an authorization');
   }
   return `/oauth/authorizations/${handle.id}`;
-}
-
-function labelOf(jobId: string, fence: string): string {
-  return `velvet:${jobId}:${fence}`;
-}
-
-/** The whole label, not its beginning: `velvet:job-ab:1-…` is not job-a's. */
-function isLabelOf(jobId: string, description: string): boolean {
-  const parts = description.split(':');
-  return parts.length === 3 && parts[0] === 'velvet' && parts[1] === jobId && fenceShape.test(parts[2] ?? '');
 }

@@ -1,14 +1,5 @@
 // One worker family: its environment → what its handlers need → its queue. Each may run any number of times, in one process or many.
-import type { Redis } from 'ioredis';
-import type { Clock } from '../shared/lib/clock.ts';
-import type {
-  DistributeEnv,
-  EnvByFamily,
-  HealthcheckEnv,
-  NotifierEnv,
-  StageEnv,
-  ValueEnv,
-} from '../shared/lib/env.ts';
+import type { DistributeEnv, EnvByFamily, HealthcheckEnv, NotifierEnv, StageEnv } from '../shared/lib/env.ts';
 import { logfields, type Log } from '../shared/lib/log.ts';
 import { loadManifest } from '../shared/manifest/load.ts';
 import { createRelay } from '../shared/queue/enqueue.ts';
@@ -19,46 +10,32 @@ import { createJobStore } from '../shared/redis/job-store.ts';
 import { createGround } from '../shared/redis/ground.ts';
 import { createSystemStore, type WorkerFamily } from '../shared/redis/system-store.ts';
 import type { QueueName } from '../shared/rotation/effects.ts';
-import type { Times } from '../shared/times.ts';
 import { createTransitions } from '../shared/transition.ts';
 import { answerQuestions } from './answer.ts';
 import { createAudit } from './audit/duties.ts';
 import { trailNames } from './audit/names.ts';
 import { repeat, type Duty } from './duties.ts';
+import { stageDeps, valueDeps, type Parts, type Surroundings } from './family-deps.ts';
 import { notify } from './notify/notifier.ts';
 import { createSlack } from './notify/slack.ts';
 import { sureGround, type GroundDeps } from './on-sure-ground.ts';
 import { startWorker, type Handlers } from './run.ts';
 import { unavailable } from './stages/availability.ts';
 import { cleanup } from './stages/cleanup.ts';
-import type { CoreDeps, StageDeps, ValueDeps } from './stages/deps.ts';
+import type { CoreDeps } from './stages/deps.ts';
 import { openRows, startPhase } from './stages/fan-out.ts';
 import { answerLook } from './stages/look.ts';
 import { mint } from './stages/mint.ts';
 import { probe } from './stages/probe.ts';
 import { push } from './stages/push.ts';
 import { readBack } from './stages/read-back.ts';
-import { strayCredentials } from './stages/bring-back.ts';
+import { strayCredentials, type BringBackDeps } from './stages/bring-back.ts';
 import { reconcile } from './stages/reconcile.ts';
 import { checkRevoked, revoke } from './stages/revoke.ts';
 import { sweep } from './stages/sweep.ts';
 import { verify } from './stages/verify.ts';
-import { createAuthorities } from './vault/authorities.ts';
-import { openVault } from './vault/open.ts';
-import { createValues } from './vault/values.ts';
 import { createHealthcheck } from './vendors/healthcheck.ts';
-import { createDoor, type Door } from './vendors/http.ts';
-import { infisicalSecrets, type InfisicalSecrets } from './vendors/infisical/secrets.ts';
-import { createRegistry } from './vendors/registry.ts';
-
-/** The doors to the outside and what time is; the process passes in the real ones, a test its own. */
-export interface Surroundings {
-  readonly redis: Redis;
-  readonly fetch: typeof fetch;
-  readonly clock: Clock;
-  readonly times: Times;
-  readonly log: Log;
-}
+import { createDoor } from './vendors/http.ts';
 
 export interface RunningFamily {
   readonly ready: Promise<unknown>;
@@ -134,11 +111,6 @@ export function startFamily<F extends WorkerFamily>(
   };
 }
 
-interface Parts {
-  readonly core: CoreDeps;
-  readonly door: Door;
-  readonly around: Surroundings;
-}
 interface Work {
   readonly handlers: Handlers;
   readonly duties: readonly Duty[];
@@ -208,14 +180,11 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
       duties,
       beside: [answering, audit],
       reconcile: (ref, context) => reconcile({ ...deps, manifest }, ref, context),
-      alsoLooked: async () => {
-        const names = manifest.credentials.map(({ token_name }) => token_name);
-        const strays = await strayCredentials({ ...deps, manifest }).catch((error: unknown) => {
-          around.log.warn('the vault is not looked through for lost jobs yet', logfields(error));
-          return [];
-        });
-        return [...names, ...strays].map((credential) => ({ credential, env: env.appEnv }));
-      },
+      alsoLooked: async () =>
+        (await keptCredentials({ ...deps, manifest }, around.log)).map((credential) => ({
+          credential,
+          env: env.appEnv,
+        })),
     };
   },
 
@@ -250,54 +219,12 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
   },
 };
 
-/** One for the vault and the rows of a family: they share its logins. */
-function secretsAt(siteUrl: string, { core, door, around }: Parts): InfisicalSecrets {
-  return infisicalSecrets({ door, clock: around.clock, siteUrl, times: core.times });
-}
-
-function valueDeps(
-  env: ValueEnv & { readonly appEnv: string },
-  parts: Parts,
-  shared: InfisicalSecrets | null = null,
-): ValueDeps {
-  const { core, around } = parts;
-  const { vault: kept } = env;
-  const secrets = shared ?? (kept.kind === 'infisical' ? secretsAt(kept.infisical.siteUrl, parts) : null);
-  const vault = openVault(kept, env.appEnv, { secrets, clock: around.clock });
-  return {
-    ...core,
-    vault,
-    fingerprintKey: env.fingerprintKey,
-    values: createValues(vault, env.fingerprintKey),
-  };
-}
-
-function stageDeps(env: DistributeEnv | StageEnv, parts: Parts): StageDeps {
-  const { infisical } = env;
-  const secrets = infisical && secretsAt(infisical.siteUrl, parts);
-  const values = valueDeps(env, parts, secrets);
-  const { lateMs, rateLimitWaitMs, secondaryLimitWaitMs } = parts.core.times;
-  const registry = createRegistry({
-    times: { lateMs, rateLimitWaitMs, secondaryLimitWaitMs },
-    door: parts.door,
-    clock: parts.around.clock,
-    herokuApiUrl: env.heroku.apiUrl,
-    infisical: infisical &&
-      secrets && {
-        secrets,
-        clientId: infisical.clientId,
-        projectId: infisical.projectId,
-        environment: env.appEnv,
-        ownFolder: env.infisicalPlace.folder,
-      },
-    githubApiUrl: env.github.apiUrl,
+/** Those of the manifest, and those that the vault keeps a value of. */
+async function keptCredentials(deps: BringBackDeps, log: Log): Promise<readonly string[]> {
+  const names = deps.manifest.credentials.map(({ token_name }) => token_name);
+  const strays = await strayCredentials(deps).catch((error: unknown) => {
+    log.warn('the vault is not looked through for lost jobs yet', logfields(error));
+    return [];
   });
-  return {
-    ...values,
-    registry,
-    authorities: createAuthorities(values.vault, {
-      HK_VELVET_BOOTSTRAP: env.heroku.bootstrap,
-      INFISICAL_CLIENT_SECRET: infisical?.clientSecret ?? null,
-    }),
-  };
+  return [...names, ...strays];
 }

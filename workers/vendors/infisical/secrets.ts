@@ -107,9 +107,12 @@ export function infisicalSecrets(deps: InfisicalDeps): InfisicalSecrets {
           environment: place.environment,
           path: place.path.slice(0, slash) || '/',
         }),
+      // The folder that it would lie in is not there either.
+      answers: [404],
     });
-    const { folders } = parseAnswer(listed, foldersShape);
-    if (place.path === '/' || folders.some((one) => one.name === place.path.slice(slash + 1))) return;
+    const folders = listed.answer.status === 404 ? [] : parseAnswer(listed, foldersShape).folders;
+    const isRoot = place.path === '/' && listed.answer.status !== 404;
+    if (isRoot || folders.some((one) => one.name === place.path.slice(slash + 1))) return;
     throw failure(
       listed.name,
       'vendor_target_missing',

@@ -95,24 +95,25 @@ const blocks = {
 } as const;
 
 /** The consumer's row as the look leaves it: it counts as holding the new value no more. Throws where it still holds what it must leave. */
-async function lookedAt(deps: ApiDeps, job: Job, { kind, who }: Residual): Promise<readonly Row[]> {
+async function lookedAt(
+  deps: ApiDeps,
+  job: Job,
+  { kind, who, what_to_do }: Residual,
+): Promise<readonly Row[]> {
   if (kind !== 'stale_consumer' && kind !== 'may_hold_dead_token') return [];
   const row = await deps.store.row(job, who);
   if (row === null) return [];
   const seen = await deps.look(job, who);
+  const still = `${who} was read back just now, and still holds what it must leave. ${what_to_do}`;
   if (!job.promoted && seen.holds === 'new')
-    throw new VelvetError('still_on_new', `${who} holds the new value`, {
-      detail: `${who} still holds the new value. Put the old one back there, or send restore; then resolve this.`,
-    });
+    throw new VelvetError('still_on_new', `${who} holds the new value`, { detail: still });
   // Its settings were put back, and its processes were started with what they held before.
   if (!job.promoted && row.touched && (seen.effect === 'not_yet' || seen.effect === 'failed'))
     throw new VelvetError('still_on_new', `${who} runs on the new value`, {
       detail: `${who} no longer holds the new value, but its processes do not all run on what it holds: ${seen.detail}. Wait for them, or restart them; then resolve this.`,
     });
   if (job.promoted && seen.holds === 'old')
-    throw new VelvetError('still_on_dead', `${who} holds the dead value`, {
-      detail: `${who} still holds the dead value. Write the new one there (${job.vaultRef ?? 'vault_ref'} says where it is), then resolve this.`,
-    });
+    throw new VelvetError('still_on_dead', `${who} holds the dead value`, { detail: still });
   // A place that refuses for good can be looked at by a person alone; one that is away for a moment is waited for.
   if (seen.blocked_by !== null) {
     const [code, then] = blocks[seen.blocked_by];

@@ -12,7 +12,7 @@ import type { HerokuSim } from '../sim/heroku.ts';
 import type { IssuerStep, IssuerWorld } from './issuer-world.ts';
 
 /** Long enough for a busy machine, short enough to wait out. */
-export const patienceMs = 400;
+export const patienceMs = 1_000;
 
 export interface HerokuKit {
   readonly sim: HerokuSim;

@@ -91,7 +91,12 @@ test.each([true, false])(
       who: worker?.name ?? '',
     } as const;
     await asks(world, resolving);
-    expect(world.answers.at(-1)).toMatchObject({ code: 'still_on_new' });
+    expect(world.answers.at(-1)).toMatchObject({
+      code: 'still_on_new',
+      detail: expect.stringContaining(
+        `Write the current one there (${world.vault.ref(slots.current(CREDENTIAL))}`,
+      ),
+    });
     Object.assign(worker?.config ?? {}, { [KEY]: await current(world) });
     await toRest(world);
     await world.time.moveTo(world.time.now() + 60_000);

@@ -138,3 +138,35 @@ test('a refused write says nothing of another attempt of the same task that is a
   expect(stage).toBe(3);
   expect(atRefusal).toMatchObject({ distribute_status: 'failed', touched: true });
 });
+
+test.each([1, 5])(
+  'a mint that died before it was recorded leaves nothing, though %d looks at a consumer are refused',
+  async (refusals) => {
+    await using world = await scheduleWorld(server.redis, { apps: one });
+    await walk(world, 'verified');
+    let stopped = false;
+    let refused = 0;
+    world.operate({ action: 'proceed_mint' });
+    await toRest(world, {
+      async turn(turn) {
+        const { strand, effect } = turn;
+        if (!stopped && strand.what.startsWith('enqueue_mint') && effect.name === 'commit') {
+          stopped = true;
+          world.kill(strand.process);
+          world.operate({ action: 'abort' });
+          return true;
+        }
+        if (!strand.what.startsWith('enqueue_cleanup') || !effect.name.endsWith('/dynos')) return false;
+        if (refused === refusals) return false;
+        refused += 1;
+        world.outside.network.spoil({ status: 403, body: '{"id":"forbidden"}', applied: false });
+        await world.turns.serve(turn);
+        return true;
+      },
+    });
+    expect([stopped, refused > 0]).toEqual([true, true]);
+    expect(await world.job()).toMatchObject({ status: 'aborted', cleanup: 'done', mintedFence: null });
+    expect(world.outside.heroku.live()).toHaveLength(2);
+    expect(await violations(world)).toEqual([]);
+  },
+);

@@ -12,4 +12,5 @@ export const keptSeeds: readonly KeptSeed[] = [
   { seed: 300, showed: 'nothing was offered to a job whose consumers held the new value when the old token had died' },
   { seed: 346, showed: 'a forced revoke with everybody skipped stood in revoking for ever' },
   { seed: 836, showed: 'a residual was resolved by word while a dead authority hid that the new token ran there' },
+  { seed: 18437, showed: 'a cleanup looked twice, saw less the second time, and ended without emptying PREVIOUS' },
 ];

@@ -11,7 +11,7 @@ import { demandAnswers, lookAt, type Look } from './look.ts';
 import { emptySlots, isPromoted, isSuperseded, promote, whereItIsNow } from './promote.ts';
 import { note, restoreRows } from './restore.ts';
 import { demandRevoked } from './revoke.ts';
-import { heldUnclaimed, orphansLeft, removePending, revokeMinted } from './take-back.ts';
+import { heldUnclaimed, orphansLeft, removePending, revokeMinted, type Held } from './take-back.ts';
 
 type Later = Exclude<Verdict, 'done'>;
 
@@ -198,14 +198,23 @@ async function stillLives(deps: StageDeps, at: Step): Promise<boolean> {
 const isSkipped = (row: Row): boolean =>
   row.distribute_status === 'skipped' || row.validate_status === 'skipped';
 
-/** Old and new token stay alive; what earlier attempts minted and nobody holds goes. */
+/** Old and new token stay alive, for somebody is named who needs them; what earlier attempts minted and nobody holds goes. */
 async function keepBoth(
   deps: StageDeps,
   at: Step,
   found: readonly Finding[],
   patch: JobPatch = {},
 ): Promise<void> {
-  const held = await heldUnclaimed(deps, at);
+  return nameThem(deps, at, await heldUnclaimed(deps, at), { found, patch });
+}
+
+interface Named {
+  readonly found: readonly Finding[];
+  readonly patch: JobPatch;
+}
+
+/** Goes by the look that was taken: a second one may see less, and then nobody would be named and nothing emptied. */
+async function nameThem(deps: StageDeps, at: Step, held: Held, { found, patch }: Named): Promise<void> {
   await revokeMinted(deps, at, { own: true, fences: held.fences });
   await removePending(deps, at);
   const named = new Set(found.map(({ kind, who }) => `${kind} ${who}`));
@@ -217,7 +226,7 @@ async function keepBoth(
 /** Nobody holds the new value. Before the gate was passed nothing can have been minted, and an authority that is dead must not hold the credential. */
 async function leaveNothing(deps: StageDeps, at: Step, also: JobPatch = {}): Promise<void> {
   const held = await heldUnclaimed(deps, at);
-  if (held.found.length > 0) return keepBoth(deps, at, [], also);
+  if (held.found.length > 0) return nameThem(deps, at, held, { found: [], patch: also });
   const { mintedBy, mintBegun } = at.job;
   const revoked =
     mintedBy === null && !mintBegun ? [] : await revokeMinted(deps, at, { own: false, fences: held.fences });

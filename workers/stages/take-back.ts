@@ -2,12 +2,13 @@
 import { VelvetError } from '../../shared/lib/errors.ts';
 import type { Fence } from '../../shared/lib/lease.ts';
 import type { Finding } from '../../shared/rotation/residuals.ts';
+import { mayHoldNew } from '../../shared/rotation/rows.ts';
 import { slots } from '../vault/contract.ts';
 import { readHandle } from '../vault/handles.ts';
 import { fenceOf, type Handle } from '../vendors/contract.ts';
 import { issuerOf, namingAuthority, readCall, underLease, type StageDeps, type Step } from './deps.ts';
 import { onUnclaimed, orphanIn } from './findings.ts';
-import { demandAnswers, lookAt } from './look.ts';
+import { demandAnswers, lookAt, type Look } from './look.ts';
 import { emptySlot, pendingSlots } from './promote.ts';
 
 /** Who holds values of forgotten mints, and the fences of those. */
@@ -19,14 +20,20 @@ export interface Held {
 /** Consumers that run on, or may run on, a live value that no record names. */
 export async function heldUnclaimed(deps: StageDeps, at: Step): Promise<Held> {
   const { unclaimed } = await pendingSlots(deps, at);
-  const rows = unclaimed.length === 0 ? [] : await deps.store.rows(at.job);
+  if (unclaimed.length === 0) return { found: [], fences: new Set() };
+  const rows = await deps.store.rows(at.job);
+  const own = await ownFences(deps, at);
   const fences = new Set<Fence>();
   const found: Finding[] = [];
   for (const { slot, value } of unclaimed) {
     const looks = await lookAt(deps, at, rows, { next: value, previous: null });
     demandAnswers(deps, at.job, looks);
-    const holders = looks.filter(({ holds }) => holds === 'new' || holds === 'unknown');
-    if (holders.length > 0) fences.add(slot.slice(slots.pendingPrefix(at.job.credential).length));
+    const fence = slot.slice(slots.pendingPrefix(at.job.credential).length);
+    // Of its own values the record says to whom one may have gone: a place that cannot be read and was never written has none.
+    const mayHold = ({ holds, row }: Look) =>
+      holds === 'new' || (holds === 'unknown' && (!own.has(fence) || mayHoldNew(row)));
+    const holders = looks.filter(mayHold);
+    if (holders.length > 0) fences.add(fence);
     const current = deps.vault.ref(slots.current(at.job.credential));
     for (const look of holders) {
       const one = onUnclaimed(look, deps.vault.ref(slot), current);
@@ -39,6 +46,16 @@ export async function heldUnclaimed(deps: StageDeps, at: Step): Promise<Held> {
     }
   }
   return { found, fences };
+}
+
+/** Of the attempts whose tokens the vendor lists as this job's. Before the gate was passed there can be none. */
+async function ownFences(deps: StageDeps, { job, fence, context }: Step): Promise<ReadonlySet<Fence>> {
+  if (job.mintedBy === null && !job.mintBegun) return new Set();
+  const authority = await deps.authorities.read(job.authority);
+  const listed = await namingAuthority(job, () =>
+    issuerOf(deps, job).listMinted(readCall(job, fence, context), authority),
+  );
+  return new Set(listed.map(fenceOf));
 }
 
 /** Live values that no record names, that nobody was seen to hold, and whose tokens this job cannot end. */

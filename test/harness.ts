@@ -9,12 +9,14 @@ import { systemClock } from '../shared/lib/clock.ts';
 import type { InfisicalEnv, VaultEnv } from '../shared/lib/env-vault.ts';
 import { createLog } from '../shared/lib/log.ts';
 import { leaseFrom } from '../shared/lib/lease.ts';
+import { newSealKeys } from '../shared/lib/seal-keys.ts';
 import { Secret } from '../shared/lib/secret.ts';
 import { parseManifest } from '../shared/manifest/load.ts';
 import { createRelay } from '../shared/queue/enqueue.ts';
 import { openQueues } from '../shared/queue/queues.ts';
 import { createAsker } from '../shared/queue/questions.ts';
 import { createAnswers } from '../shared/redis/answers.ts';
+import { createTypedValues } from '../shared/redis/typed-values.ts';
 import { createFeed, type Feed } from '../shared/redis/feed.ts';
 import { createGround } from '../shared/redis/ground.ts';
 import { createJobStore, type JobStore } from '../shared/redis/job-store.ts';
@@ -97,6 +99,8 @@ export interface WorldOptions {
     readonly subscribers?: readonly Readonly<Record<string, unknown>>[];
   };
   readonly adopt?: boolean;
+  /** The credential is one of a vendor that Velvet has no code for; it is asked at the simulated Heroku whether a token works. */
+  readonly byHand?: boolean;
   readonly healthcheckAfter?: number;
   /** What lies in the vault before any family starts, beside the credential: the authorities of further rows. */
   readonly authorities?: Readonly<Record<string, string>>;
@@ -201,7 +205,13 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
   await writeFile(manifestPath, manifestOf(outside, options));
   const redis = new Redis(redisUrl, { maxRetriesPerRequest: null });
   await redis.flushdb();
-  const keys = { fingerprint: Buffer.alloc(32, 7), vault: Buffer.alloc(32, 9), audit: Buffer.alloc(32, 11) };
+  const seal = newSealKeys();
+  const keys = {
+    fingerprint: Buffer.alloc(32, 7),
+    vault: Buffer.alloc(32, 9),
+    audit: Buffer.alloc(32, 11),
+    sealPrivate: Buffer.from(seal.privateKey, 'base64'),
+  };
   const vaultDir = join(dir, 'vault');
   const vaultEnv: VaultEnv =
     outside.infisical === null
@@ -251,6 +261,8 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
     ground,
     transitions: createTransitions(store, relay, systemClock),
     look: lookThrough(asker),
+    typedValues: createTypedValues(redis, times.valueKeepMs),
+    sealKey: Buffer.from(seal.publicKey, 'base64'),
     clock: systemClock,
     times,
     log: logOf('web'),
@@ -291,7 +303,7 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
   await Promise.all((options.families ?? workerFamilies).map((family) => start(family).ready));
   for (const family of workerFamilies) await system.beat(family, 3_600_000);
   // The stage's first look at the authorities is over, so that a scripted fault meets the call that it was meant for.
-  if ((options.families ?? workerFamilies).includes('stage')) {
+  if ((options.families ?? workerFamilies).includes('stage') && options.byHand !== true) {
     await until(
       () => outside.heroku.requests.find((request) => request.route === 'GET /oauth/authorizations') ?? null,
     );
@@ -455,7 +467,12 @@ async function startInfisicalOutside(): Promise<OutsideInfisical> {
 }
 type Outside = Awaited<ReturnType<typeof startOutside>>;
 
-function manifestOf({ specs, consumers }: Outside, options: WorldOptions): string {
+function manifestOf({ specs, consumers, heroku }: Outside, options: WorldOptions): string {
+  const ofNobody = {
+    issuer: 'OPERATOR_MANUAL',
+    issuer_auth_token_name: undefined,
+    verify: { url: `${heroku.url}/account`, header: 'Authorization' },
+  };
   const credential = {
     token_name: CREDENTIAL,
     issuer: 'heroku-oauth',
@@ -463,6 +480,7 @@ function manifestOf({ specs, consumers }: Outside, options: WorldOptions): strin
     scope: 'shared',
     entropy: 'high',
     active: true,
+    ...(options.byHand === true ? ofNobody : {}),
     ...options.credential,
   };
   const rows = specs.map((spec, index) => ({
@@ -500,7 +518,7 @@ function workerEnv({
   githubUrl: string;
   manifestPath: string;
   vaultEnv: VaultEnv;
-  keys: { fingerprint: Buffer; vault: Buffer; audit: Buffer };
+  keys: { fingerprint: Buffer; vault: Buffer; audit: Buffer; sealPrivate: Buffer };
 }) {
   return {
     appEnv: ENV,
@@ -522,6 +540,7 @@ function workerEnv({
     vault: vaultEnv,
     fingerprintKey: keys.fingerprint,
     auditSigningKey: keys.audit,
+    sealKey: keys.sealPrivate,
     auditDays: 400,
     heroku: { apiUrl: outside.heroku.url, bootstrap: new Secret(outside.bootstrap.token) },
     github: { apiUrl: githubUrl },

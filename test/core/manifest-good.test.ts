@@ -127,7 +127,7 @@ describe('the committed manifest', () => {
 
   test('fits into what a job pins and what a destination is told', () => {
     for (const row of activeRows(manifest, 'HK_PLATFORM_FULL', 'prod')) {
-      const target: Target = row;
+      const target = row as Target;
       expect(target.update_method).toBe('HEROKU_CONFIG_PATCH');
       expect(newRow(row, 0).pinned).toBe(row);
     }

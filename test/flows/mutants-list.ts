@@ -64,7 +64,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a mint does not remove what earlier attempts left',
     file: 'workers/stages/mint.ts',
-    find: 'await namingAuthority(job, () => removeEarlierAttempts(deps, job, context));',
+    find: 'if (!byHand) await namingAuthority(job, () => removeEarlierAttempts(deps, job, context));',
     replace: '',
     killedBy: { stage: 'mint', fault: 'die after' },
   },
@@ -86,7 +86,7 @@ export const mutants: readonly Mutant[] = [
     name: 'a lost reply to the commit is read as a refusal, and what was minted is revoked',
     file: 'workers/stages/mint.ts',
     find: "      }));\n      context.log.info('minted'",
-    replace: "      })).catch(async (error: unknown) => {\n        await underLease(deps, job, context, (call) => issuer.revoke(call, authority, handle));\n        throw error;\n      });\n      context.log.info('minted'",
+    replace: "      })).catch(async (error: unknown) => {\n        const authority = await demandAuthority(deps, job);\n        if (handle !== null) await underLease(deps, job, context, (call) => issuerOf(deps, job).revoke(call, authority, handle));\n        throw error;\n      });\n      context.log.info('minted'",
     killedBy: { stage: 'mint', fault: 'lose' },
   },
   {

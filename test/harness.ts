@@ -42,6 +42,7 @@ import { startHeroku, type HerokuSim } from './sim/heroku.ts';
 import type { MachineIdentity } from './sim/infisical-identities.ts';
 import type { InfisicalProject } from './sim/infisical-projects.ts';
 import { startInfisical, type InfisicalSim } from './sim/infisical.ts';
+import { startPlainVendor, type PlainVendorSim } from './sim/plain-vendor.ts';
 import { startSlack, type SlackSim } from './sim/slack.ts';
 
 /** The product's constants, shrunk: what takes minutes there takes parts of a second here, in the same proportions. */
@@ -99,7 +100,7 @@ export interface WorldOptions {
     readonly subscribers?: readonly Readonly<Record<string, unknown>>[];
   };
   readonly adopt?: boolean;
-  /** The credential is one of a vendor that Velvet has no code for; it is asked at the simulated Heroku whether a token works. */
+  /** The credential is one of a vendor that Velvet has no code for; only `plainVendor` says whether a token works. */
   readonly byHand?: boolean;
   readonly healthcheckAfter?: number;
   /** What lies in the vault before any family starts, beside the credential: the authorities of further rows. */
@@ -121,6 +122,8 @@ export interface World extends AsyncDisposable {
   readonly deps: ApiDeps;
   readonly heroku: HerokuSim;
   readonly account: HerokuAccount;
+  /** Says whether a token of `account` works, to a world whose credential is minted by hand. */
+  readonly plainVendor: PlainVendorSim;
   readonly slack: SlackSim;
   readonly apps: readonly HerokuApp[];
   readonly consumers: readonly ConsumerSim[];
@@ -418,6 +421,7 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
       await Promise.all([
         outside.heroku.close(),
         outside.slack.close(),
+        outside.plainVendor.close(),
         outside.infisical?.sim.close(),
         ...outside.consumers.map((consumer) => consumer.close()),
       ]);
@@ -431,6 +435,7 @@ async function startOutside(options: WorldOptions) {
   const account = heroku.createAccount();
   const bootstrap = account.authorize({ description: 'velvet bootstrap', scope: ['global'] });
   const first = account.authorize({ description: 'made by hand', scope: ['global'] });
+  const plainVendor = await startPlainVendor({ isLive: (token) => heroku.isLive(token) });
   const slack = await startSlack({ token: 'xoxb-test', users: ['U0OPERATOR'], channels: ['C0OPS'] });
   const specs = options.apps ?? [{ name: 'raxx-console-prod' }, { name: 'raxx-api-prod' }];
   const apps = specs.map((spec) =>
@@ -451,7 +456,7 @@ async function startOutside(options: WorldOptions) {
     ),
   );
   const infisical = options.infisical === true ? await startInfisicalOutside() : null;
-  return { heroku, account, bootstrap, first, slack, apps, consumers, specs, infisical };
+  return { heroku, account, plainVendor, bootstrap, first, slack, apps, consumers, specs, infisical };
 }
 
 async function startInfisicalOutside(): Promise<OutsideInfisical> {
@@ -467,11 +472,11 @@ async function startInfisicalOutside(): Promise<OutsideInfisical> {
 }
 type Outside = Awaited<ReturnType<typeof startOutside>>;
 
-function manifestOf({ specs, consumers, heroku }: Outside, options: WorldOptions): string {
+function manifestOf({ specs, consumers, plainVendor }: Outside, options: WorldOptions): string {
   const ofNobody = {
     issuer: 'OPERATOR_MANUAL',
     issuer_auth_token_name: undefined,
-    verify: { url: `${heroku.url}/account`, header: 'Authorization' },
+    verify: { url: plainVendor.verifyUrl, header: 'X-Api-Token' },
   };
   const credential = {
     token_name: CREDENTIAL,

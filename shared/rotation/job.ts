@@ -1,6 +1,7 @@
 // What a job record is. Law: everything read back from Redis passes through parseJob; snake_case ends here.
 import { z } from 'zod';
 import { effects, type Effect, type JobRef } from './effects.ts';
+import { handVerifySchema, type HandVerify } from './new-token.ts';
 import { residualSchema } from './residuals.ts';
 import { phases, type Tally } from './rows.ts';
 import { statusNames, statuses, type FlowType, type Kind, type Status } from './statuses.ts';
@@ -26,10 +27,6 @@ const flag = z
   .default(false);
 const json = <T extends z.ZodType>(schema: T) =>
   z.preprocess((value) => (typeof value === 'string' && value !== '' ? JSON.parse(value) : null), schema);
-
-/** How a vendor without code of its own is asked whether a token works, as the manifest had it when the job was created. */
-const handVerifySchema = z.object({ url: z.string(), header: z.string(), dead_status: z.number() });
-export type HandVerify = Readonly<z.infer<typeof handVerifySchema>>;
 
 const errorSchema = z.object({ code: z.string(), detail: z.string(), at: z.number() });
 export type JobError = z.infer<typeof errorSchema>;
@@ -300,14 +297,4 @@ export function isOver(job: Job): boolean {
   return (
     kindOf(job) === 'end' && (job.status !== 'aborted' || job.cleanup === 'done' || job.cleanup === null)
   );
-}
-
-/** Whether the job's new token is on record, by its handle or, where the vendor names none, by its value's fingerprint. */
-export function isMinted(job: Pick<Job, 'newAuthId' | 'newFingerprint'>): boolean {
-  return job.newAuthId !== null || job.newFingerprint !== null;
-}
-
-/** Its token is known, its value is nowhere: what is neither the old value nor a known one may be it. */
-export function isValueNowhere(job: Pick<Job, 'newAuthId' | 'newFingerprint'>): boolean {
-  return job.newAuthId !== null && job.newFingerprint === null;
 }

@@ -180,4 +180,25 @@ export const mutants: readonly Mutant[] = [
     replace: '    const job = asked;\n    return (await does',
     killedBy: { stage: 'revoke', fault: 'switch' },
   },
+  {
+    name: 'a typed value is not deleted when it is read',
+    file: 'shared/redis/lua/take-value.lua',
+    find: "redis.call('GETDEL', KEYS[4])",
+    replace: "redis.call('GET', KEYS[4])",
+    killedBy: { stage: 'a value is taken', fault: 'die' },
+  },
+  {
+    name: 'a typed value that is lost is not asked for again',
+    file: 'workers/stages/typed-value.ts',
+    find: 'if (!(value instanceof Secret)) return parked(deps, at, value);',
+    replace: "if (!(value instanceof Secret)) return value.code === 'value_lost' ? null : parked(deps, at, value);",
+    killedBy: { stage: 'a value is taken', fault: 'die after' },
+  },
+  {
+    name: 'a typed value is put into its slot unasked',
+    file: 'workers/stages/typed-value.ts',
+    find: '  const examined = await examine(deps, at, value).catch(',
+    replace: '  const unasked = slots.pending(job.credential, fence);\n  if (kept === null) await underLease(deps, job, context, (call) => deps.vault.write(call, unasked, value));\n  const examined = await examine(deps, at, value).catch(',
+    killedBy: { stage: 'a value is taken', fault: 'fail thrice' },
+  },
 ];

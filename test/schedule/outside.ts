@@ -5,6 +5,7 @@ import type { AppKind, HerokuApp } from '../sim/heroku-apps.ts';
 import type { HerokuAccount } from '../sim/heroku-accounts.ts';
 import { startConsumer } from '../sim/consumer.ts';
 import { startHeroku, type HerokuSim } from '../sim/heroku.ts';
+import { startPlainVendor } from '../sim/plain-vendor.ts';
 import { createNetwork, type Network } from './network.ts';
 import type { Time } from './time.ts';
 
@@ -68,6 +69,7 @@ export async function startOutside(time: Time, specs: readonly AppSpec[], byHand
   const apps = specs.map(({ name, kind = 'normal' }) =>
     heroku.createApp(account, name, { config: { [KEY]: first.token, OTHER: 'left alone' }, kind }),
   );
+  const plain = await startPlainVendor({ isLive: (token) => heroku.isLive(token), start });
   const endpoints: string[] = [];
   for (const [index, app] of apps.entries()) {
     const { answersChallenge = true } = specs[index] ?? {};
@@ -89,7 +91,7 @@ export async function startOutside(time: Time, specs: readonly AppSpec[], byHand
     heroku,
     account,
     apps,
-    manifest: manifestFor(specs, endpoints, byHand ? `${heroku.url}/account` : null),
+    manifest: manifestFor(specs, endpoints, byHand ? plain.verifyUrl : null),
     bootstrap,
     first,
     values,
@@ -118,7 +120,7 @@ function manifestOf(
   const issuer =
     verifyUrl === null
       ? { issuer: 'heroku-oauth', issuer_auth_token_name: 'HK_VELVET_BOOTSTRAP' }
-      : { issuer: 'OPERATOR_MANUAL', verify: { url: verifyUrl, header: 'Authorization' } };
+      : { issuer: 'OPERATOR_MANUAL', verify: { url: verifyUrl, header: 'X-Api-Token' } };
   const credential = {
     token_name: CREDENTIAL,
     ...issuer,

@@ -1,7 +1,8 @@
 // What must be true of a world at rest, whatever died when. Each line that is answered names the invariant that it breaks.
 import { credentialKeys } from '../../shared/redis/keys.ts';
 import { taskId } from '../../shared/rotation/effects.ts';
-import { isMinted, isOver, kindOf, type Job } from '../../shared/rotation/job.ts';
+import { isMinted } from '../../shared/rotation/new-token.ts';
+import { isOver, kindOf, type Job } from '../../shared/rotation/job.ts';
 import { openResiduals } from '../../shared/rotation/residuals.ts';
 import { mayHoldNew, tally, type Row } from '../../shared/rotation/rows.ts';
 import { Secret } from '../../shared/lib/secret.ts';
@@ -222,10 +223,10 @@ function counters({ job, rows }: Sight): readonly string[] {
     : [`6 counters: ${JSON.stringify(job.tally)}, and the rows say ${JSON.stringify(counted)}`];
 }
 
-/** What was typed is gone from Redis once somebody read it, though sealed. */
+/** What was typed is gone from Redis once somebody read it, though sealed. A mint that failed, or was aborted, before that leaves it to its ten minutes. */
 async function unread({ world, job }: Sight): Promise<readonly string[]> {
   const waits = job.status === 'minting' && job.awaiting === null;
-  if (job.valueId === null || waits || job.status === 'aborted') return [];
+  if (job.valueId === null || waits || ['aborted', 'mint_failed'].includes(job.status)) return [];
   const key = credentialKeys(CREDENTIAL, world.ref.env).value(job.valueId);
   return (await world.redis.exists(key)) === 0
     ? []

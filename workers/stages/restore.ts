@@ -2,7 +2,7 @@
 import { VelvetError, isVelvetError } from '../../shared/lib/errors.ts';
 import { leaseFrom } from '../../shared/lib/lease.ts';
 import type { Secret } from '../../shared/lib/secret.ts';
-import { isValueNowhere } from '../../shared/rotation/job.ts';
+import { isValueNowhere } from '../../shared/rotation/new-token.ts';
 import { mayHoldNew, quietAfter, type Row } from '../../shared/rotation/rows.ts';
 import type { VendorCall } from '../vendors/contract.ts';
 import {

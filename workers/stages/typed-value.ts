@@ -1,5 +1,5 @@
 // minting, where a person's hand mints: waits for the value, asks the vendor about it, and puts it into the pending slot. Law: it is read once, it is never kept unasked, and one that is lost is asked for again.
-import { VelvetError, isVelvetError, type ErrorCode } from '../../shared/lib/errors.ts';
+import { isVelvetError, type ErrorCode, type VelvetError } from '../../shared/lib/errors.ts';
 import type { Fence } from '../../shared/lib/lease.ts';
 import { openedFor } from '../../shared/lib/sealed-box.ts';
 import { Secret } from '../../shared/lib/secret.ts';

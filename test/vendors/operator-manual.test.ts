@@ -12,9 +12,9 @@ const live = new Secret('live-token-0123456789');
 const dead = new Secret('dead-token-0123456789');
 const other = new Secret('live-token-of-another');
 
-async function world(header = 'X-Api-Token', deadStatus = 401) {
+async function world({ header = 'X-Api-Token', deadStatus = 401, vendorCallMs = 5_000 } = {}) {
   const sim = await startPlainVendor({ isLive: (token) => token.startsWith('live-token') });
-  const door = createDoor({ fetch: globalThis.fetch, clock: systemClock, times: { vendorCallMs: 300 } });
+  const door = createDoor({ fetch: globalThis.fetch, clock: systemClock, times: { vendorCallMs } });
   const verify = { url: sim.verifyUrl, header, dead_status: deadStatus };
   const issuer = wrapIssuer({ clock: systemClock }, operatorManual({ door, lateMs: 30_000, verify }));
   return Object.assign(sim, { issuer });
@@ -23,7 +23,7 @@ async function world(header = 'X-Api-Token', deadStatus = 401) {
 test.each(['X-Api-Token', 'Authorization', 'authorization'])(
   '%s carries the token: a success is alive, the named status dead',
   async (header) => {
-    await using vendor = await world(header);
+    await using vendor = await world({ header });
     const { issuer } = vendor;
     const said = async (token: Secret | null) =>
       (await issuer.verify(callOf({ lease: null }), token, null)).current;
@@ -66,7 +66,7 @@ const answers = [
 test.each(answers)(
   '%s makes a token neither alive nor dead, and no error holds it',
   async (_, deed, code) => {
-    await using vendor = await world();
+    await using vendor = await world(deed === 'hang_before' ? { vendorCallMs: 100 } : {});
     vendor.script({ on: 'GET /whoami', do: deed });
     const error = await refusedWith(code, vendor.issuer.verify(callOf(), live, null));
     expect(`${error.message} ${error.detail} ${error.stack}`).not.toContain('live-token');
@@ -87,7 +87,7 @@ test('isGone goes by the value alone; an answer that means nothing leaves it to 
 });
 
 test('another status may mean dead, where the manifest says so', async () => {
-  await using vendor = await world('X-Api-Token', 418);
+  await using vendor = await world({ deadStatus: 418 });
   vendor.script({ on: 'GET /whoami', do: { status: 418, body: {} } });
   expect((await vendor.issuer.verify(callOf(), dead, null)).current).toBe('dead');
   await refusedWith('vendor_rejected', vendor.issuer.verify(callOf(), dead, null));

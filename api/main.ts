@@ -5,6 +5,8 @@ import { systemClock } from '../shared/lib/clock.ts';
 import { readEnv } from '../shared/lib/env.ts';
 import { createLog, logfields, type Log } from '../shared/lib/log.ts';
 import { loadManifest } from '../shared/manifest/load.ts';
+import { demandSealKey } from '../shared/manifest/minted-by-hand.ts';
+import { createTypedValues } from '../shared/redis/typed-values.ts';
 import { createRelay } from '../shared/queue/enqueue.ts';
 import { openQueues } from '../shared/queue/queues.ts';
 import { createAsker } from '../shared/queue/questions.ts';
@@ -31,6 +33,7 @@ async function main(): Promise<void> {
     velvetApp: env.velvetApp,
     infisicalPlace: env.infisicalPlace,
   });
+  demandSealKey('VELVET_SEAL_PUBLIC_KEY', env.sealKey, { manifest, env: env.appEnv });
   const onError = (error: Error) => log.warn('redis connection failed', logfields(error));
   const boot = connect(env.redis, 'working', times, onError);
   await demandFit(boot, env.allowVolatileRedis);
@@ -65,6 +68,8 @@ async function main(): Promise<void> {
     ground: createGround(redis),
     transitions: createTransitions(store, relay, systemClock),
     look: lookThrough(asker),
+    typedValues: createTypedValues(redis, times.valueKeepMs),
+    sealKey: env.sealKey,
     clock: systemClock,
     times,
     log,

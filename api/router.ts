@@ -9,6 +9,7 @@ import type { Feed } from '../shared/redis/feed.ts';
 import type { Ground } from '../shared/redis/ground.ts';
 import type { JobStore } from '../shared/redis/job-store.ts';
 import type { JobRef } from '../shared/rotation/effects.ts';
+import type { TypedValues } from '../shared/redis/typed-values.ts';
 import type { SystemStore } from '../shared/redis/system-store.ts';
 import type { Times } from '../shared/times.ts';
 import type { Transitions } from '../shared/transition.ts';
@@ -29,6 +30,9 @@ export interface ApiDeps {
   readonly transitions: Transitions;
   /** What a consumer's place holds now, as the stage worker sees it. Throws `degraded` where none answers. */
   readonly look: (ref: JobRef, consumerId: string) => Promise<Answer<'look'>>;
+  readonly typedValues: Pick<TypedValues, 'put'>;
+  /** What typed values are sealed with: web can write one and never read one. Null where nothing is minted by hand. */
+  readonly sealKey: Buffer | null;
   readonly clock: Clock;
   readonly times: Times;
   readonly log: Log;

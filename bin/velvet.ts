@@ -85,6 +85,21 @@ velvet
     }),
   );
 
+velvet
+  .command('submit')
+  .description('the new token of a rotation that is minted by hand; typed when asked, or piped')
+  .argument('<credential>', 'as the manifest spells it')
+  .addHelpText(
+    'after',
+    '\nNeeds VELVET_URL and VELVET_TOKEN. The value is never an argument: `printf %s "$NEW" | npx velvet submit PM_SERVER_MAIL`',
+  )
+  .action((name: string) =>
+    runCommand(async () => {
+      const { submit } = await import('./cli/submit.ts');
+      await submit(environment(), name);
+    }),
+  );
+
 const vault = velvet.command('vault').description("Velvet's own vault of encrypted files");
 vault
   .command('read')

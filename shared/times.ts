@@ -35,6 +35,7 @@ export interface Times {
   readonly slackMs: number;
   readonly streamHeartbeatMs: number;
   readonly idempotencyKeepMs: number;
+  readonly valueKeepMs: number;
   readonly drainMs: number;
   readonly closeMs: number;
   readonly askingMs: number;
@@ -108,6 +109,8 @@ export const times: Times = {
   streamHeartbeatMs: 15_000,
   /** The specification: an idempotency key is kept while its job is open, and this long after. */
   idempotencyKeepMs: 86_400_000,
+  /** The specification: what an operator typed crosses Redis sealed, and is there this long at most. */
+  valueKeepMs: 600_000,
   /** SIGTERM to SIGKILL is 30 s on Heroku: 15 s for running tasks to end by themselves, 8 s for the aborted ones to let go. */
   drainMs: 15_000,
   closeMs: 8_000,

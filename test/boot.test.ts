@@ -197,6 +197,26 @@ test('a family that does not exist, and an environment that is not complete, are
   expect(`${strange.said.err}${bare.said.err}`).not.toMatch(/^\s+at |node:internal/m);
 });
 
+test('web and stage refuse to start without their half of the seal where a credential is minted by hand', async () => {
+  const manifest = join(dir, 'by-hand.yml');
+  const text = JSON.parse(await readFile(settings['VELVET_MANIFEST'] ?? '', 'utf8')) as {
+    credentials: Record<string, unknown>[];
+  };
+  const verify = { url: 'https://api.example.com/me', header: 'Authorization' };
+  const credentials = text.credentials.map((one) => ({ ...one, issuer: 'OPERATOR_MANUAL', verify }));
+  await writeFile(manifest, JSON.stringify({ ...text, credentials }));
+  const env = { REDIS_URL: good.url, PORT: '0', VELVET_MANIFEST: manifest };
+
+  await using web = run('node api/main.ts', env);
+  await using stage = run('node workers/main.ts stage', env);
+
+  expect(await Promise.all([web.ended(), stage.ended()])).toEqual([1, 1]);
+  expect(web.said.err).toContain('VELVET_SEAL_PUBLIC_KEY is not set');
+  expect(stage.said.err).toContain('VELVET_SEAL_PRIVATE_KEY is not set');
+  for (const { err } of [web.said, stage.said]) expect(err).toContain('npx velvet keygen');
+  expect(`${web.said.err}${stage.said.err}`).not.toMatch(/^\s+at |node:internal/m);
+});
+
 test('the release line lets a good set-up out and stops on a Redis that is not fit', async () => {
   const release = lines.get('release') ?? '';
   await using fine = run(release, { REDIS_URL: good.url });

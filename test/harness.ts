@@ -9,12 +9,14 @@ import { systemClock } from '../shared/lib/clock.ts';
 import type { InfisicalEnv, VaultEnv } from '../shared/lib/env-vault.ts';
 import { createLog } from '../shared/lib/log.ts';
 import { leaseFrom } from '../shared/lib/lease.ts';
+import { newSealKeys } from '../shared/lib/seal-keys.ts';
 import { Secret } from '../shared/lib/secret.ts';
 import { parseManifest } from '../shared/manifest/load.ts';
 import { createRelay } from '../shared/queue/enqueue.ts';
 import { openQueues } from '../shared/queue/queues.ts';
 import { createAsker } from '../shared/queue/questions.ts';
 import { createAnswers } from '../shared/redis/answers.ts';
+import { createTypedValues } from '../shared/redis/typed-values.ts';
 import { createFeed, type Feed } from '../shared/redis/feed.ts';
 import { createGround } from '../shared/redis/ground.ts';
 import { createJobStore, type JobStore } from '../shared/redis/job-store.ts';
@@ -40,6 +42,7 @@ import { startHeroku, type HerokuSim } from './sim/heroku.ts';
 import type { MachineIdentity } from './sim/infisical-identities.ts';
 import type { InfisicalProject } from './sim/infisical-projects.ts';
 import { startInfisical, type InfisicalSim } from './sim/infisical.ts';
+import { startPlainVendor, type PlainVendorSim } from './sim/plain-vendor.ts';
 import { startSlack, type SlackSim } from './sim/slack.ts';
 
 /** The product's constants, shrunk: what takes minutes there takes parts of a second here, in the same proportions. */
@@ -97,6 +100,8 @@ export interface WorldOptions {
     readonly subscribers?: readonly Readonly<Record<string, unknown>>[];
   };
   readonly adopt?: boolean;
+  /** The credential is one of a vendor that Velvet has no code for; only `plainVendor` says whether a token works. */
+  readonly byHand?: boolean;
   readonly healthcheckAfter?: number;
   /** What lies in the vault before any family starts, beside the credential: the authorities of further rows. */
   readonly authorities?: Readonly<Record<string, string>>;
@@ -117,6 +122,8 @@ export interface World extends AsyncDisposable {
   readonly deps: ApiDeps;
   readonly heroku: HerokuSim;
   readonly account: HerokuAccount;
+  /** Says whether a token of `account` works, to a world whose credential is minted by hand. */
+  readonly plainVendor: PlainVendorSim;
   readonly slack: SlackSim;
   readonly apps: readonly HerokuApp[];
   readonly consumers: readonly ConsumerSim[];
@@ -201,7 +208,13 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
   await writeFile(manifestPath, manifestOf(outside, options));
   const redis = new Redis(redisUrl, { maxRetriesPerRequest: null });
   await redis.flushdb();
-  const keys = { fingerprint: Buffer.alloc(32, 7), vault: Buffer.alloc(32, 9), audit: Buffer.alloc(32, 11) };
+  const seal = newSealKeys();
+  const keys = {
+    fingerprint: Buffer.alloc(32, 7),
+    vault: Buffer.alloc(32, 9),
+    audit: Buffer.alloc(32, 11),
+    sealPrivate: Buffer.from(seal.privateKey, 'base64'),
+  };
   const vaultDir = join(dir, 'vault');
   const vaultEnv: VaultEnv =
     outside.infisical === null
@@ -251,6 +264,8 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
     ground,
     transitions: createTransitions(store, relay, systemClock),
     look: lookThrough(asker),
+    typedValues: createTypedValues(redis, times.valueKeepMs),
+    sealKey: Buffer.from(seal.publicKey, 'base64'),
     clock: systemClock,
     times,
     log: logOf('web'),
@@ -291,7 +306,7 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
   await Promise.all((options.families ?? workerFamilies).map((family) => start(family).ready));
   for (const family of workerFamilies) await system.beat(family, 3_600_000);
   // The stage's first look at the authorities is over, so that a scripted fault meets the call that it was meant for.
-  if ((options.families ?? workerFamilies).includes('stage')) {
+  if ((options.families ?? workerFamilies).includes('stage') && options.byHand !== true) {
     await until(
       () => outside.heroku.requests.find((request) => request.route === 'GET /oauth/authorizations') ?? null,
     );
@@ -406,6 +421,7 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
       await Promise.all([
         outside.heroku.close(),
         outside.slack.close(),
+        outside.plainVendor.close(),
         outside.infisical?.sim.close(),
         ...outside.consumers.map((consumer) => consumer.close()),
       ]);
@@ -419,6 +435,7 @@ async function startOutside(options: WorldOptions) {
   const account = heroku.createAccount();
   const bootstrap = account.authorize({ description: 'velvet bootstrap', scope: ['global'] });
   const first = account.authorize({ description: 'made by hand', scope: ['global'] });
+  const plainVendor = await startPlainVendor({ isLive: (token) => heroku.isLive(token) });
   const slack = await startSlack({ token: 'xoxb-test', users: ['U0OPERATOR'], channels: ['C0OPS'] });
   const specs = options.apps ?? [{ name: 'raxx-console-prod' }, { name: 'raxx-api-prod' }];
   const apps = specs.map((spec) =>
@@ -439,7 +456,7 @@ async function startOutside(options: WorldOptions) {
     ),
   );
   const infisical = options.infisical === true ? await startInfisicalOutside() : null;
-  return { heroku, account, bootstrap, first, slack, apps, consumers, specs, infisical };
+  return { heroku, account, plainVendor, bootstrap, first, slack, apps, consumers, specs, infisical };
 }
 
 async function startInfisicalOutside(): Promise<OutsideInfisical> {
@@ -455,7 +472,12 @@ async function startInfisicalOutside(): Promise<OutsideInfisical> {
 }
 type Outside = Awaited<ReturnType<typeof startOutside>>;
 
-function manifestOf({ specs, consumers }: Outside, options: WorldOptions): string {
+function manifestOf({ specs, consumers, plainVendor }: Outside, options: WorldOptions): string {
+  const ofNobody = {
+    issuer: 'OPERATOR_MANUAL',
+    issuer_auth_token_name: undefined,
+    verify: { url: plainVendor.verifyUrl, header: 'X-Api-Token' },
+  };
   const credential = {
     token_name: CREDENTIAL,
     issuer: 'heroku-oauth',
@@ -463,6 +485,7 @@ function manifestOf({ specs, consumers }: Outside, options: WorldOptions): strin
     scope: 'shared',
     entropy: 'high',
     active: true,
+    ...(options.byHand === true ? ofNobody : {}),
     ...options.credential,
   };
   const rows = specs.map((spec, index) => ({
@@ -500,7 +523,7 @@ function workerEnv({
   githubUrl: string;
   manifestPath: string;
   vaultEnv: VaultEnv;
-  keys: { fingerprint: Buffer; vault: Buffer; audit: Buffer };
+  keys: { fingerprint: Buffer; vault: Buffer; audit: Buffer; sealPrivate: Buffer };
 }) {
   return {
     appEnv: ENV,
@@ -522,6 +545,7 @@ function workerEnv({
     vault: vaultEnv,
     fingerprintKey: keys.fingerprint,
     auditSigningKey: keys.audit,
+    sealKey: keys.sealPrivate,
     auditDays: 400,
     heroku: { apiUrl: outside.heroku.url, bootstrap: new Secret(outside.bootstrap.token) },
     github: { apiUrl: githubUrl },

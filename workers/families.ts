@@ -2,6 +2,7 @@
 import type { DistributeEnv, EnvByFamily, HealthcheckEnv, NotifierEnv, StageEnv } from '../shared/lib/env.ts';
 import { logfields, type Log } from '../shared/lib/log.ts';
 import { loadManifest } from '../shared/manifest/load.ts';
+import { demandSealKey } from '../shared/manifest/minted-by-hand.ts';
 import { createRelay } from '../shared/queue/enqueue.ts';
 import { openQueues } from '../shared/queue/queues.ts';
 import { createAnswers } from '../shared/redis/answers.ts';
@@ -10,6 +11,7 @@ import { createJobStore } from '../shared/redis/job-store.ts';
 import { createGround } from '../shared/redis/ground.ts';
 import { createSystemStore, type WorkerFamily } from '../shared/redis/system-store.ts';
 import type { QueueName } from '../shared/rotation/effects.ts';
+import { createTypedValues } from '../shared/redis/typed-values.ts';
 import { createTransitions } from '../shared/transition.ts';
 import { answerQuestions } from './answer.ts';
 import { createAudit } from './audit/duties.ts';
@@ -129,7 +131,11 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
     const healthcheck = createHealthcheck({ door: parts.door, times: core.times });
     const handlers: Handlers = {
       enqueue_verify: verify({ ...deps, healthcheck }),
-      enqueue_mint: mint(deps),
+      enqueue_mint: mint({
+        ...deps,
+        typedValues: createTypedValues(around.redis, core.times.valueKeepMs),
+        sealKey: env.sealKey,
+      }),
       enqueue_distribute: startPhase(core, 'distribute'),
       enqueue_validate: startPhase(core, 'validate'),
       open_rows: openRows(core),
@@ -143,6 +149,7 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
       velvetApp: env.velvetApp,
       infisicalPlace: env.infisicalPlace,
     });
+    demandSealKey('VELVET_SEAL_PRIVATE_KEY', env.sealKey, { manifest, env: env.appEnv });
     const audit = createAudit({
       ...around,
       ...core,

@@ -50,7 +50,7 @@ export async function adopt(env: CliEnv, name: string, options: { readonly force
     const outside = reachOutside(whole);
     const vault = openVault(whole.vault, whole.appEnv, { secrets: outside.secrets, clock: systemClock });
     await vault.initialise();
-    const value = await readValue(name);
+    const value = await readValue(name, 'adopt');
     const found =
       credential === null
         ? null
@@ -131,7 +131,8 @@ async function askIssuer(
     return { handle: null, revokeByHand: null, checked: false };
   }
   const { revokeByHand } = issuers[credential.issuer];
-  const authorityName = credential.issuer_auth_token_name;
+  const authorityName = credential.issuer_auth_token_name ?? null;
+  const verify = 'verify' in credential ? credential.verify : null;
   const registry = createRegistry({
     door,
     clock: systemClock,
@@ -147,12 +148,13 @@ async function askIssuer(
     signal: new AbortController().signal,
     repeat: false,
   };
-  const result = await authorities
-    .read(authorityName)
-    .then((authority) => registry.issuer(credential.issuer).verify(call, value, authority))
+  const reading = authorityName === null ? Promise.resolve(null) : authorities.read(authorityName);
+  const result = await reading
+    .then((authority) => registry.issuer(credential.issuer, verify).verify(call, value, authority))
     .catch((error: unknown) => {
       if (!isVelvetError(error)) throw error;
-      const why = `${name} could not be checked at its issuer with the authority ${authorityName}: ${error.detail}`;
+      const asWhom = authorityName === null ? '' : ` with the authority ${authorityName}`;
+      const why = `${name} could not be checked at its issuer${asWhom}: ${error.detail}`;
       if (!force)
         refuse(
           `${why} Nothing was changed; mend that, or take the value unchecked with --force. (${error.code})`,
@@ -181,7 +183,7 @@ function isCarriedOut(credential: Credential): credential is ActiveCredential {
 
 function revokeWords({ handle, revokeByHand, checked }: Found): string {
   if (handle !== null) return `Its handle is ${handle}: Velvet can revoke it.`;
-  const how = revokeByHand === null ? 'at the vendor' : `\`${revokeByHand}\``;
+  const how = revokeByHand ?? 'at the vendor';
   return `${checked ? 'The issuer cannot name this token' : 'Its handle is not known'}: revoke will be by hand (${how}).`;
 }
 

@@ -3,6 +3,7 @@ import { envReader, type EnvSource } from '../../shared/lib/env-reader.ts';
 import { readInfisicalPlace } from '../../shared/lib/env-vault.ts';
 import { EnvError, readEnv } from '../../shared/lib/env.ts';
 import { loadManifest, ManifestError } from '../../shared/manifest/load.ts';
+import { missingSealKey } from '../../shared/manifest/minted-by-hand.ts';
 import type { Manifest } from '../../shared/manifest/schema.ts';
 import { unfitReasons } from '../../shared/redis/connection.ts';
 import { reach } from './redis.ts';
@@ -17,7 +18,10 @@ export interface SetUp {
 /** The environment of all families and the manifest; nothing outside is asked. */
 export function checkSetUp(source: EnvSource): SetUp {
   const [manifest, ofManifest] = readManifest(source);
-  return { manifest, problems: [...environmentProblems(source), ...ofManifest] };
+  return {
+    manifest,
+    problems: [...environmentProblems(source), ...ofManifest, ...sealKeyProblems(source, manifest)],
+  };
 }
 
 /** Why the Redis of this environment may not be used; empty where it may, or where the environment names none that could be asked. */
@@ -42,6 +46,13 @@ function environmentProblems(source: EnvSource): readonly string[] {
     if (error instanceof EnvError) return error.problems;
     throw error;
   }
+}
+
+function sealKeyProblems(source: EnvSource, manifest: Manifest | null): readonly string[] {
+  if (manifest === null) return [];
+  return (['VELVET_SEAL_PUBLIC_KEY', 'VELVET_SEAL_PRIVATE_KEY'] as const)
+    .filter((name) => (source[name] ?? '') === '')
+    .flatMap((name) => missingSealKey(name, manifest, source['APP_ENV'] ?? '') ?? []);
 }
 
 // Read for itself, so that a faulty environment does not hide a faulty manifest.

@@ -123,6 +123,7 @@ export async function openWorld(
     VELVET_MANIFEST: place.manifestFile,
     VELVET_ALLOW_LOOPBACK: '1',
     VELVET_PUBLIC_URL: url,
+    VELVET_SEAL_PUBLIC_KEY: keys.VELVET_SEAL_PUBLIC_KEY,
   };
   const env = {
     ...webEnv,

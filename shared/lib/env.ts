@@ -5,6 +5,7 @@ import { readInfisicalPlace, readVault, vaultIsSet } from './env-vault.ts';
 import type { InfisicalPlace, VaultEnv } from './env-vault.ts';
 import { readVendors, readVendorUrl } from './env-vendors.ts';
 import type { VendorsEnv } from './env-vendors.ts';
+import { isPair } from './seal-keys.ts';
 import type { Secret } from './secret.ts';
 
 export type { VaultEnv } from './env-vault.ts';
@@ -49,11 +50,15 @@ export interface LinkEnv {
 }
 
 export interface WebEnv extends CommonEnv, LinkEnv {
+  /** What typed values are sealed with; null where it is not set, which is well as long as nothing is minted by hand. */
+  readonly sealKey: Buffer | null;
   readonly host: string;
   readonly port: number;
 }
 
 export interface StageEnv extends CommonEnv, LinkEnv, AlarmEnv, ValueEnv, VendorsEnv {
+  /** What they are opened with; null as for web. */
+  readonly sealKey: Buffer | null;
   /** The seed of the Ed25519 key that seals are signed with: 32 bytes. */
   readonly auditSigningKey: Buffer;
   /** How long audit events are kept before they leave for the log. */
@@ -146,6 +151,7 @@ const families: { readonly [F in Family]: (reader: EnvReader) => EnvByFamily[F] 
     // A dyno is reached from outside by Heroku's router; elsewhere only what runs on the same machine is let in.
     host: reader.onDyno ? '0.0.0.0' : '127.0.0.1',
     port: reader.port('PORT', 3000),
+    sealKey: readSealKey(reader, 'VELVET_SEAL_PUBLIC_KEY'),
   }),
   stage: (reader) => ({
     ...readCommon(reader),
@@ -153,6 +159,7 @@ const families: { readonly [F in Family]: (reader: EnvReader) => EnvByFamily[F] 
     ...readAlarm(reader),
     ...readValues(reader),
     ...readVendors(reader),
+    sealKey: readSealKey(reader, 'VELVET_SEAL_PRIVATE_KEY'),
     auditSigningKey: reader.key('VELVET_AUDIT_SIGNING_KEY'),
     // The specification's default: a year, and the weeks in which somebody asks about it.
     auditDays: reader.days('VELVET_AUDIT_DAYS', 400),
@@ -184,8 +191,18 @@ const families: { readonly [F in Family]: (reader: EnvReader) => EnvByFamily[F] 
     };
   },
   release: (reader) => {
-    for (const family of ['web', 'stage', 'distribute', 'healthcheck', 'notifier'] as const)
-      families[family](reader);
+    const [web, stage] = [families.web(reader), families.stage(reader)];
+    for (const family of ['distribute', 'healthcheck', 'notifier'] as const) families[family](reader);
+    // Each of them runs with the half that it has; only here are both seen.
+    if (
+      reader.problems.length === 0 &&
+      web.sealKey !== null &&
+      stage.sealKey !== null &&
+      !isPair(web.sealKey, stage.sealKey)
+    )
+      reader.problem(
+        'VELVET_SEAL_PUBLIC_KEY must be the other half of VELVET_SEAL_PRIVATE_KEY; `npx velvet keygen` prints both.',
+      );
     return readCommon(reader);
   },
 };
@@ -239,6 +256,13 @@ function readAlarm(reader: EnvReader): AlarmEnv {
       alertChannel: alert ?? operator ?? '',
     },
   };
+}
+
+function readSealKey(
+  reader: EnvReader,
+  name: 'VELVET_SEAL_PUBLIC_KEY' | 'VELVET_SEAL_PRIVATE_KEY',
+): Buffer | null {
+  return reader.get(name) === undefined ? null : reader.key(name);
 }
 
 function readValues(reader: EnvReader): ValueEnv {

@@ -76,6 +76,11 @@ export const errorTable = {
   consumer_not_proven:    { retry: 'never', http: 502, means: 'The consumer answers, but what it runs on could not be told.', operator: 'Verify by hand and confirm the row with a note, or add the challenge to its health endpoint.' },
   write_not_effective:    { retry: 'never', http: 502, means: 'The value was written, but the write did not take effect.', operator: 'Look at the app\'s releases (`heroku releases --app <app>`), mend what failed, then retry the row.' },
 
+  // What a person typed cannot be used.
+  value_lost:             { retry: 'never', http: 409, means: 'The value that was entered was lost before it was kept.', operator: 'Enter it again: it is the same token, still good at the vendor.' },
+  value_unchanged:        { retry: 'never', http: 409, means: 'The value that was entered is the present one, which is to be replaced.', operator: 'Make a new token at the vendor, and enter that one.' },
+  value_refused:          { retry: 'never', http: 409, means: 'The vendor refuses the value that was entered.', operator: 'Look whether it was cut short, is of another kind or not active yet; then enter the right one.' },
+
   // A person is needed.
   manual_revoke_required: { retry: 'never', http: 409, means: 'The old token can only be revoked by hand.', operator: 'Revoke it at the vendor, then send `mark_revoked`.' },
   revoke_pending:         { retry: 'never', http: 409, means: 'The old token could not be revoked; it may be live.', operator: 'Retry, or revoke it by hand (the command is in `detail`) and send `mark_revoked`.' },

@@ -78,7 +78,10 @@ function mintSteps(credential: Credential): string[] {
       `Make the new one; the value goes into the variable, not on the screen: \`NEW="$(heroku authorizations:create --description "${name} by hand" --short)"\`. If it was made elsewhere, read it in without showing it: \`read -rs NEW\`. Note its id too (\`heroku authorizations\`).`,
     ];
   }
+  const how =
+    'instructions' in credential && credential.instructions !== undefined ? [credential.instructions] : [];
   return [
+    ...how,
     `Make a new token at the vendor (issuer ${credential.issuer}), note the id of the old one, and read the new value in without showing it: \`read -rs NEW\`. The old one stays as it is.`,
   ];
 }
@@ -179,7 +182,7 @@ function quoted(word: string): string {
 function finish(credential: Credential, rows: readonly Subscriber[]): string[] {
   const name = credential.token_name;
   const command = isCarriedOut(credential.issuer)
-    ? `: \`${issuers[credential.issuer].revokeByHand.replace('<handle>', '<old id>')}\``
+    ? `: ${issuers[credential.issuer].revokeByHand.replace('<handle>', '<old id>')}`
     : ' at the vendor, by hand';
   const again = rows.some((row) => row.healthcheck_endpoint !== null)
     ? ' Then ask every health endpoint above once more: one that answers 401 now still runs on the old token.'

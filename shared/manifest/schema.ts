@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { destinations, type IssuerName, type UpdateMethod } from './vendors.ts';
 
-export type { UpdateMethod } from './vendors.ts';
+export type { UpdateMethod, WrittenMethod } from './vendors.ts';
 
 const environments = ['prod', 'staging', 'development'] as const;
 
@@ -74,8 +74,17 @@ const authority = name.describe(
 
 const verify = z
   .strictObject({
-    url: address.describe('Where a GET with the token shows whether it works'),
-    header: words.describe('The header that carries the token, e.g. Authorization'),
+    url: address.describe(
+      'Where a GET with the token is answered 2xx while it works, and nothing else without one',
+    ),
+    header: z
+      .string()
+      .regex(/^[A-Za-z][A-Za-z0-9-]{0,63}$/, {
+        error: 'write the name of a header alone: letters, digits and `-`',
+      })
+      .describe(
+        'The header that carries the token: Authorization (as `Bearer <token>`), or another one (the token alone)',
+      ),
     dead_status: z
       .int()
       .min(400)
@@ -95,14 +104,20 @@ const awsIam = z.strictObject({
   issuer_auth_token_name: authority,
   ...credentialShape,
 });
+const mintInstructions = words
+  .describe('What an operator must know who makes a new token at the vendor: where, and with which rights')
+  .optional();
+
 const mintedByHand = z.strictObject({
   issuer: z.literal(['postmark', 'cloudflare']),
   issuer_auth_token_name: authority.optional(),
+  instructions: mintInstructions,
   ...credentialShape,
 });
 const operatorManual = z.strictObject({
   issuer: z.literal('OPERATOR_MANUAL'),
   issuer_auth_token_name: authority.optional(),
+  instructions: mintInstructions,
   verify,
   ...credentialShape,
 });
@@ -252,6 +267,7 @@ export const manifestSchema = z.strictObject({
 export type Manifest = DeepReadonly<z.output<typeof manifestSchema>>;
 export type Credential = Manifest['credentials'][number];
 export type Subscriber = Manifest['subscribers'][number];
+export type ManualVerify = DeepReadonly<z.output<typeof verify>>;
 
 /** The target part of one row, discriminated on `update_method`: what a destination is told. */
 const targetSchema = z.discriminatedUnion('update_method', [

@@ -3,7 +3,7 @@ import { faultOf, githubPlaceOf, herokuAppOf, isLoopback } from './addresses.ts'
 import { checkInfisicalTarget } from './infisical-rules.ts';
 import type { Path, Report, RuleOptions } from './rules.ts';
 import type { ActiveRow, Subscriber } from './schema.ts';
-import { bootstrapNames, destinations, type UpdateMethod } from './vendors.ts';
+import { bootstrapNames, destinations, type UpdateMethod, type WrittenMethod } from './vendors.ts';
 
 type At = (key: string) => Path;
 type RowOf<M extends UpdateMethod> = Extract<ActiveRow, { readonly update_method: M }>;
@@ -24,7 +24,7 @@ export function checkAddress(address: string, path: Path, options: RuleOptions, 
   return fault === null;
 }
 
-function checkHost(row: ActiveRow, path: Path, options: RuleOptions, report: Report): void {
+function checkHost(row: RowOf<WrittenMethod>, path: Path, options: RuleOptions, report: Report): void {
   const url = new URL(row.update_endpoint);
   const hosts: readonly string[] = destinations[row.update_method].hosts;
   if (hosts.includes(url.host) || (options.allowLoopback && isLoopback(url))) return;

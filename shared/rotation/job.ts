@@ -1,6 +1,7 @@
 // What a job record is. Law: everything read back from Redis passes through parseJob; snake_case ends here.
 import { z } from 'zod';
 import { effects, type Effect, type JobRef } from './effects.ts';
+import { handVerifySchema, type HandVerify } from './new-token.ts';
 import { residualSchema } from './residuals.ts';
 import { phases, type Tally } from './rows.ts';
 import { statusNames, statuses, type FlowType, type Kind, type Status } from './statuses.ts';
@@ -59,7 +60,10 @@ const recordSchema = z.object({
   step: text.pipe(z.enum(steps).nullable()),
   phase: text.pipe(z.enum(phases).nullable()),
   awaiting: text.pipe(z.enum(['operator_value']).nullable()),
+  /** Why a value is awaited: `value_needed`, or the code of what was wrong with the last one. */
   awaiting_reason: text,
+  /** Under which name the last value that was typed waits, sealed, to be taken. */
+  value_id: text,
   /** `waiting`: it begins once the job that holds the credential is over. */
   cleanup: text.pipe(z.enum(['waiting', 'pending', 'done', 'needs_person']).nullable()),
   /** Which status an abort came from. */
@@ -75,13 +79,17 @@ const recordSchema = z.object({
   current_state: text.pipe(z.enum(['alive', 'dead', 'absent']).nullable()),
   may_mint: flag,
   issuer: z.string(),
-  authority: z.string(),
+  /** Empty where the manifest names none. */
+  authority: text,
+  issuer_verify: json(handVerifySchema.nullable()).default(null),
+  /** What the manifest tells whoever makes the new token by hand. */
+  instructions: text,
   two_person: flag,
   old_auth_id: text,
   old_fingerprint: text,
   new_auth_id: text,
   new_fingerprint: text,
-  /** The fence of the attempt whose value was accepted: names the pending slot. */
+  /** The fence of the attempt whose value was accepted, or that took a typed one: names the pending slot. */
   minted_fence: text,
   vault_ref: text,
   promoting: flag,
@@ -131,6 +139,7 @@ export interface Job extends JobRef {
   readonly phase: (typeof phases)[number] | null;
   readonly awaiting: 'operator_value' | null;
   readonly awaitingReason: string | null;
+  readonly valueId: string | null;
   readonly cleanup: 'waiting' | 'pending' | 'done' | 'needs_person' | null;
   readonly abortedFrom: Status | null;
   readonly cleanupSince: number;
@@ -140,8 +149,10 @@ export interface Job extends JobRef {
   readonly currentState: 'alive' | 'dead' | 'absent' | null;
   readonly mayMint: boolean;
   readonly issuer: string;
-  /** The name of the token with which Velvet calls the issuer. */
-  readonly authority: string;
+  /** The name of the token with which Velvet calls the issuer; null where there is none. */
+  readonly authority: string | null;
+  readonly issuerVerify: HandVerify | null;
+  readonly instructions: string | null;
   readonly twoPerson: boolean;
   readonly oldAuthId: string | null;
   readonly oldFingerprint: string | null;
@@ -188,6 +199,7 @@ export function parseJob(hash: Readonly<Record<string, string>>): Job {
     phase: r.phase,
     awaiting: r.awaiting,
     awaitingReason: r.awaiting_reason,
+    valueId: r.value_id,
     cleanup: r.cleanup,
     abortedFrom: r.aborted_from,
     cleanupSince: r.cleanup_since,
@@ -198,6 +210,8 @@ export function parseJob(hash: Readonly<Record<string, string>>): Job {
     mayMint: r.may_mint,
     issuer: r.issuer,
     authority: r.authority,
+    issuerVerify: r.issuer_verify,
+    instructions: r.instructions,
     twoPerson: r.two_person,
     oldAuthId: r.old_auth_id,
     oldFingerprint: r.old_fingerprint,
@@ -283,9 +297,4 @@ export function isOver(job: Job): boolean {
   return (
     kindOf(job) === 'end' && (job.status !== 'aborted' || job.cleanup === 'done' || job.cleanup === null)
   );
-}
-
-/** Its token is known, its value is nowhere: what is neither the old value nor a known one may be it. */
-export function isValueNowhere(job: Pick<Job, 'newAuthId' | 'newFingerprint'>): boolean {
-  return job.newAuthId !== null && job.newFingerprint === null;
 }

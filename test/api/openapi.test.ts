@@ -105,7 +105,7 @@ test('unknown fields are ruled out, and each action of this release has a shape 
     const { action } = shape['properties'] as { action: { const?: string; enum?: readonly string[] } };
     return action.const ?? action.enum?.[0];
   });
-  expect(actions.length).toBe(10);
+  expect(actions.length).toBe(11);
   for (const action of actions) expect(operatorActionNames).toContain(action);
 });
 

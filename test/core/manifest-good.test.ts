@@ -133,7 +133,7 @@ describe('the committed manifest', () => {
 
   test('fits into what a job pins and what a destination is told', () => {
     const rows = activeRows(manifest, 'HK_PLATFORM_FULL', 'prod');
-    const targets = rows.map((row): Target => row);
+    const targets = rows.map((row) => row as Target);
     expect(new Set(targets.map((target) => target.update_method))).toEqual(
       new Set(['HEROKU_CONFIG_PATCH', 'GITHUB_SECRET_PUT']),
     );

@@ -107,7 +107,10 @@ describe('mistakes beyond the shape', () => {
   });
 
   test('an issuer that replaces the old token is refused with the reason', () => {
-    const replaces = { 'heroku-oauth': { ...issuers['heroku-oauth'], overlap: 'replaces' as const } };
+    const replaces = {
+      ...issuers,
+      'heroku-oauth': { ...issuers['heroku-oauth'], overlap: 'replaces' as const },
+    };
     expect(problemsOf(good, { ...strict, issuers: replaces })).toEqual(
       at([4, 13, 'nothing could be proven before the old one is gone']),
     );

@@ -1,6 +1,7 @@
 // verifying: does the current token still work, and may the authority mint? Two questions, answered apart. Changes nothing anywhere.
 import { VelvetError } from '../../shared/lib/errors.ts';
 import type { Secret } from '../../shared/lib/secret.ts';
+import { issuers, type IssuerName } from '../../shared/manifest/vendors.ts';
 import type { Job, JobPatch } from '../../shared/rotation/job.ts';
 import type { Row } from '../../shared/rotation/rows.ts';
 import type { Handler } from '../run.ts';
@@ -8,6 +9,7 @@ import { slots } from '../vault/contract.ts';
 import { readHandle } from '../vault/handles.ts';
 import type { Healthcheck, VerifyResult } from '../vendors/contract.ts';
 import {
+  authorityOf,
   errorPatch,
   issuerOf,
   namingAuthority,
@@ -26,7 +28,7 @@ export function verify(deps: VerifyDeps): Handler {
     run: step(deps, async (at) => {
       const { task, job, fence, context } = at;
       const current = await deps.vault.read(slots.current(job.credential));
-      const authority = await deps.authorities.read(job.authority);
+      const authority = await authorityOf(deps, job);
       const result = await namingAuthority(job, () =>
         issuerOf(deps, job).verify(readCall(job, fence, context), current, authority),
       );
@@ -101,7 +103,11 @@ function problemOf(job: Job, result: VerifyResult, elsewhere: Elsewhere | null):
   const authority = result.mayMint
     ? null
     : `The authority ${job.authority} may not mint: ${result.mayMintReason ?? 'the vendor does not say why'}.`;
-  const besides = authority === null ? `The authority ${job.authority} may mint.` : authority;
+  const minter =
+    issuers[job.issuer as IssuerName].mint === 'operator'
+      ? 'The new one is made by hand, and entered with submit_value.'
+      : `The authority ${job.authority} may mint.`;
+  const besides = authority ?? minter;
   if (result.current === 'absent') {
     const detail = `Velvet's vault holds no value for ${job.credential}. Abort, give it the first one with \`npx velvet adopt ${job.credential}\`, and start again. ${besides}`;
     return new VelvetError('not_adopted', 'no current value', { detail });

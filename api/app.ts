@@ -18,6 +18,16 @@ import { tokenRoutes } from './routes/tokens.ts';
 /** The specification: a larger body is refused before it is read. */
 const BODY_BYTES_MAX = 64 * 1024;
 
+const protectedPaths = [
+  '/tokens',
+  '/tokens/*',
+  '/audit/*',
+  '/flags/*',
+  '/service-tokens',
+  '/service-tokens/*',
+  '/docs/sop/*',
+];
+
 export function buildApp(deps: ApiDeps): App {
   const app: App = newRouter();
   app.onError((error, context) => problemAnswer(context, error, deps.log));
@@ -39,9 +49,8 @@ export function buildApp(deps: ApiDeps): App {
     }),
   );
   app.route('/', healthRoutes(deps));
-  app.route('/', documentRoutes(app));
-  for (const path of ['/tokens', '/tokens/*', '/audit/*', '/flags/*', '/service-tokens', '/service-tokens/*'])
-    app.use(path, authenticate(deps.system, deps.clock));
+  for (const path of protectedPaths) app.use(path, authenticate(deps.system, deps.clock));
+  app.route('/', documentRoutes(app, deps));
   app.route('/', tokenRoutes(deps));
   app.route('/', rotationRoutes(deps));
   app.route('/', stageRoutes(deps));

@@ -19,19 +19,16 @@ export interface IssuerProcedure {
 }
 
 type Issuer = Credential['issuer'];
-type CredentialOf<I extends Issuer> = Extract<Credential, { readonly issuer: I }>;
+type CredentialOf<I extends Issuer> = Credential & { readonly issuer: I };
 
 const procedures: {
-  readonly [I in Issuer]: (
-    credential: Credential & { readonly issuer: I },
-    rows: readonly Subscriber[],
-  ) => IssuerProcedure;
+  readonly [I in Issuer]: (credential: CredentialOf<I>, rows: readonly Subscriber[]) => IssuerProcedure;
 } = {
-  'heroku-oauth': (credential, rows) => heroku(credential as CredentialOf<'heroku-oauth'>, rows),
+  'heroku-oauth': heroku,
   'aws-iam': awsIam,
   postmark,
   cloudflare,
-  OPERATOR_MANUAL: (credential) => unknownVendor(credential as CredentialOf<'OPERATOR_MANUAL'>),
+  OPERATOR_MANUAL: unknownVendor,
 };
 
 export function issuerProcedure(credential: Credential, rows: readonly Subscriber[]): IssuerProcedure {

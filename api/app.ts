@@ -11,22 +11,13 @@ import { auditRoutes } from './routes/audit.ts';
 import { documentRoutes } from './routes/documents.ts';
 import { healthRoutes } from './routes/health.ts';
 import { rotationRoutes } from './routes/rotations.ts';
+import { sopRoutes } from './routes/sop.ts';
 import { stageRoutes } from './routes/stage.ts';
 import { streamRoutes } from './routes/stream.ts';
 import { tokenRoutes } from './routes/tokens.ts';
 
 /** The specification: a larger body is refused before it is read. */
 const BODY_BYTES_MAX = 64 * 1024;
-
-const protectedPaths = [
-  '/tokens',
-  '/tokens/*',
-  '/audit/*',
-  '/flags/*',
-  '/service-tokens',
-  '/service-tokens/*',
-  '/docs/sop/*',
-];
 
 export function buildApp(deps: ApiDeps): App {
   const app: App = newRouter();
@@ -49,8 +40,11 @@ export function buildApp(deps: ApiDeps): App {
     }),
   );
   app.route('/', healthRoutes(deps));
-  for (const path of protectedPaths) app.use(path, authenticate(deps.system, deps.clock));
-  app.route('/', documentRoutes(app, deps));
+  app.route('/', documentRoutes(app));
+  for (const path of ['/tokens', '/tokens/*', '/audit/*', '/flags/*', '/service-tokens', '/service-tokens/*'])
+    app.use(path, authenticate(deps.system, deps.clock));
+  app.use('/docs/sop/*', authenticate(deps.system, deps.clock));
+  app.route('/', sopRoutes(deps));
   app.route('/', tokenRoutes(deps));
   app.route('/', rotationRoutes(deps));
   app.route('/', stageRoutes(deps));

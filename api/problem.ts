@@ -4,8 +4,8 @@ import { HTTPException } from 'hono/http-exception';
 import { VelvetError, errorTable, isVelvetError, type ErrorCode } from '../shared/lib/errors.ts';
 import { logfields, type Log, type LogFields } from '../shared/lib/log.ts';
 
-/** Where `type` points: the runbook's section for the code, which this server also serves. */
-export const runbookPage = '/docs/runbook.md';
+/** Where `type` points: the section of the generated error page, which this server also serves. */
+export const errorPage = '/docs/errors.md';
 
 /** No name that Velvet itself gives or takes is longer. */
 const CLIPPED_AT = 120;
@@ -19,7 +19,7 @@ export function problemAnswer(context: Context, thrown: unknown, log: Log): Resp
   else log.info('request refused', { ...requestFields(context), ...logfields(error) });
   const body = {
     ...error.extra,
-    type: `${runbookPage}#${error.code}`,
+    type: `${errorPage}#${error.code}`,
     title: row.means,
     status: row.http,
     detail: error.detail,

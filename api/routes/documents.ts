@@ -1,15 +1,11 @@
-// What the API says about itself: /openapi.json, from the schemas that validate; the pages that a problem's `type` points at; a credential's rotation by hand.
+// What the API says about itself: /openapi.json, from the schemas that validate, and the page that a problem's `type` points at.
 import { readFileSync } from 'node:fs';
-import { VelvetError } from '../../shared/lib/errors.ts';
-import { sopPage } from '../../shared/manifest/sop/page.ts';
-import { demand } from '../auth.ts';
-import { clipped, runbookPage } from '../problem.ts';
-import { newRouter, type ApiDeps, type App } from '../router.ts';
+import { newRouter, type App } from '../router.ts';
+import { errorPage } from '../problem.ts';
 
-const markdown = { 'content-type': 'text/markdown; charset=utf-8' };
-const publicPages = ['/docs/errors.md', runbookPage];
+const page = new URL('../../docs/errors.md', import.meta.url);
 
-export function documentRoutes(whole: App, { manifest }: ApiDeps): App {
+export function documentRoutes(whole: App): App {
   const app = newRouter();
   whole.openAPIRegistry.registerComponent('securitySchemes', 'serviceToken', {
     type: 'http',
@@ -29,20 +25,8 @@ export function documentRoutes(whole: App, { manifest }: ApiDeps): App {
       }),
     ),
   );
-  for (const page of publicPages)
-    app.get(page, (context) =>
-      context.body(readFileSync(new URL(`../..${page}`, import.meta.url), 'utf8'), 200, markdown),
-    );
-  // From the manifest that this process runs on, so that it is never older than that. It says who holds what: not for everybody.
-  app.get('/docs/sop/:page', (context) => {
-    const name = context.req.param('page').replace(/\.md$/, '');
-    demand(context, 'read', name);
-    const text = sopPage(manifest, name);
-    if (text === null)
-      throw new VelvetError('not_found', 'no such page', {
-        detail: `The manifest has no credential '${clipped(name)}'. \`GET /tokens\` lists those that there are.`,
-      });
-    return context.body(text, 200, markdown);
-  });
+  app.get(errorPage, (context) =>
+    context.body(readFileSync(page, 'utf8'), 200, { 'content-type': 'text/markdown; charset=utf-8' }),
+  );
   return app;
 }

@@ -25,7 +25,6 @@ const requests = (): readonly Request[] => [
   ['GET', '/flags', undefined, null],
   ['GET', '/openapi.json', undefined, null],
   ['GET', '/docs/errors.md', undefined, null],
-  ['GET', '/docs/runbook.md', undefined, null],
   ['GET', `/docs/sop/${CREDENTIAL}.md`],
   ['GET', '/tokens'],
   ['GET', '/tokens', undefined, null],

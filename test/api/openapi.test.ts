@@ -33,12 +33,7 @@ afterAll(async () => {
 });
 
 /** Documents about the API are no part of it. */
-const undocumented = [
-  'GET /openapi.json',
-  'GET /docs/errors.md',
-  'GET /docs/runbook.md',
-  'GET /docs/sop/{page}',
-];
+const undocumented = ['GET /openapi.json', 'GET /docs/errors.md', 'GET /docs/sop/{page}'];
 const openToAll = ['GET /healthz', 'GET /health', 'GET /flags'];
 
 function operations(): readonly (readonly [string, Operation, string])[] {
@@ -162,14 +157,6 @@ test('/docs/errors.md has a section for every code, with its status, what it mea
   const sections = page.text.split(/^### /m).slice(1);
   for (const section of sections)
     expect(section).toMatch(/^\w+\n\nHTTP [45]\d\d [^]+\n\n\*\*What to do:\*\* .{10,}/);
-});
-
-test('the page that a problem points at is served, and has a section for its code', async () => {
-  const { body } = await world.api('GET', '/nowhere', undefined, { token: null });
-  const [path = '', code = ''] = String(body['type']).split('#');
-  const page = await world.api('GET', path, undefined, { token: null });
-  expect([page.status, page.headers.get('content-type')]).toEqual([200, 'text/markdown; charset=utf-8']);
-  expect(page.text).toContain(`\n### \`${code}\`\n`);
 });
 
 test("/docs/sop has the rotation by hand of this very manifest, for who may read the credential's rows", async () => {

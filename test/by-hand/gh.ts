@@ -1,7 +1,7 @@
 // Stands in for GitHub's command line, which no test machine has: `gh secret set` and `gh secret list` as the pages of docs/sop use them, over GitHub's API.
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { base64_variants, crypto_box_seal, from_base64, ready, to_base64 } from 'libsodium-wrappers';
+import sodium, { ready } from 'libsodium-wrappers';
 
 const { GH_API_URL = '', GH_TOKEN = '' } = process.env;
 const { positionals, values } = parseArgs({
@@ -48,10 +48,9 @@ if (verb === 'set') {
     readonly key: string;
     readonly key_id: string;
   };
-  const { ORIGINAL } = base64_variants;
-  const sealed = crypto_box_seal(value, from_base64(key, ORIGINAL));
+  const sealed = sodium.crypto_box_seal(value, Buffer.from(key, 'base64'));
   await ask('PUT', `/${name}`, {
-    encrypted_value: to_base64(sealed, ORIGINAL),
+    encrypted_value: Buffer.from(sealed).toString('base64'),
     key_id,
     ...(values.visibility === undefined ? {} : { visibility: values.visibility }),
   });

@@ -11,7 +11,7 @@ import type { Authorization } from '../sim/heroku-accounts.ts';
 import type { HerokuApp } from '../sim/heroku-apps.ts';
 import { startHeroku, type HerokuSim } from '../sim/heroku.ts';
 import { startGithub, type GithubSim } from '../sim/github.ts';
-import type { SecretStore } from '../sim/github-places.ts';
+import type { GithubOwner, SecretStore } from '../sim/github-places.ts';
 import type { InfisicalProject } from '../sim/infisical-projects.ts';
 import { startInfisical, type InfisicalSim } from '../sim/infisical.ts';
 
@@ -63,6 +63,7 @@ export async function openOutside(options: OutsideOptions): Promise<Outside> {
   const apps: Record<string, HerokuApp> = {};
   const consumers: Record<string, ConsumerSim> = {};
   const names: Record<string, string> = {};
+  const owners = new Map<string, GithubOwner>();
   let githubToken = '';
 
   for (const row of rowsOf(options.manifest, options.credential)) {
@@ -90,7 +91,8 @@ export async function openOutside(options: OutsideOptions): Promise<Outside> {
       const place = githubPlaceOf(row.update_endpoint);
       if (place === null || place.scope === 'organisation')
         throw new Error(`no such place here: ${row.update_endpoint}`);
-      const owner = await github.createOwner(place.owner);
+      const owner = owners.get(place.owner) ?? (await github.createOwner(place.owner));
+      owners.set(place.owner, owner);
       const environments = place.scope === 'environment' ? [place.environment] : [];
       const repo = await github.createRepo(owner, place.repo, environments);
       const store: SecretStore =

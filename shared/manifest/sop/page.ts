@@ -59,7 +59,7 @@ function credentialPage(credential: Credential, rows: readonly Subscriber[]): st
   const sections: readonly Section[] = [
     before(name, rows, start),
     { title: 'Verify the present token', parts: issuer.verify },
-    { title: 'Make the new token', parts: issuer.mint },
+    { title: 'Make the new token', parts: [...mintInstructions(credential), ...issuer.mint] },
     { title: 'Put it into the vault', parts: intoVault(name, start) },
     { title: 'Write it to each consumer, and prove it', parts: consumers(credential, rows) },
     { title: 'Revoke the old token', parts: revoke(issuer, rows) },
@@ -145,6 +145,12 @@ const infisicalVault = infisicalIdentity('INFISICAL_CLIENT_SECRET');
 const folder = '"${VELVET_VAULT_FOLDER:-/velvet}"';
 const slot = (name: string) =>
   `"$${infisicalVault.token}" "$INFISICAL_PROJECT_ID" "$ENVIRONMENT" ${folder} ${name}`;
+
+/** What the manifest says of the making of a token, where it may say so. */
+function mintInstructions(credential: Credential): readonly string[] {
+  const text = 'instructions' in credential ? credential.instructions : undefined;
+  return typeof text === 'string' ? [text] : [];
+}
 
 function intoVault(name: string, { functions, settings }: Start): readonly string[] {
   const needed = [

@@ -21,7 +21,7 @@ interface Language {
   readonly fence: string;
   readonly program: string;
   readonly file: string;
-  readonly server: string;
+  readonly server: URL;
   /** What a hurried hand makes of it: the header's name, and a plain hash in place of the keyed one. */
   readonly wrongHeader: readonly [string, string];
   readonly withoutKey: readonly [string, string];
@@ -33,7 +33,7 @@ const languages: readonly Language[] = [
     fence: 'js',
     program: process.execPath,
     file: 'proof.mjs',
-    server: 'server.ts',
+    server: new URL('server.ts', import.meta.url),
     wrongHeader: ["'Velvet-Proof'", "'X-Velvet-Proof'"],
     withoutKey: ["createHmac('sha256', token())", "createHmac('sha256', '')"],
   },
@@ -42,7 +42,7 @@ const languages: readonly Language[] = [
     fence: 'python',
     program: 'python3',
     file: 'proof.py',
-    server: 'server.py',
+    server: new URL('server.py', import.meta.url),
     wrongHeader: ['"Velvet-Proof"', '"X-Velvet-Proof"'],
     withoutKey: [
       'hmac.new(self.token().encode(), nonce.encode(), hashlib.sha256)',
@@ -54,7 +54,7 @@ const languages: readonly Language[] = [
     fence: 'ruby',
     program: 'ruby',
     file: 'proof.rb',
-    server: 'server.rb',
+    server: new URL('server.rb', import.meta.url),
     wrongHeader: ['"velvet-proof"', '"x-velvet-proof"'],
     withoutKey: [
       'OpenSSL::HMAC.digest("SHA256", @token.call, nonce)',
@@ -93,7 +93,7 @@ async function start(
   const [file, tokenFile] = [join(dir, language.file), join(dir, 'token')];
   await writeFile(file, code);
   await writeFile(tokenFile, before.reveal());
-  const server = fileURLToPath(new URL(language.server, import.meta.url));
+  const server = fileURLToPath(language.server);
   const child = spawn(language.program, [server, file], {
     env: { PATH: process.env['PATH'], TOKEN_FILE: tokenFile, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],

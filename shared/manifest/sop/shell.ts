@@ -91,7 +91,7 @@ const functions = {
       'infisical_put() {',
       `  node -e 'const [projectId, environment, secretPath, secretKey] = process.argv.slice(1); process.stdout.write(JSON.stringify({ projectId, environment, secretPath, mode: "upsert", secrets: [{ secretKey, secretValue: require("fs").readFileSync(0, "utf8") }] }))' "\${@:2}" |`,
       `    curl -sS --fail -X PATCH "$INFISICAL_SITE_URL/api/v4/secrets/batch" -H @<(printf 'Authorization: Bearer %s\\n' "$1") -H 'Content-Type: application/json' --data-binary @- |`,
-      `    node -e 'try { console.log(JSON.parse(require("fs").readFileSync(0, "utf8")).secrets ? "written" : "not written: it waits for an approval") } catch { console.log("not written") }'`,
+      `    node -e 'let said = "not written"; try { said = JSON.parse(require("fs").readFileSync(0, "utf8")).secrets ? "written" : "not written: it waits for an approval" } catch {} process.stdout.write(said + "\\n")'`,
       '}',
     ],
   },

@@ -189,12 +189,13 @@ function awsIam(credential: Credential): IssuerProcedure {
       'Wherever a step below writes `$NEW`, write `$NEW_ID` beside it to the place that holds the id.',
     ],
     revoke: [
-      'First switch it off, which can be undone; ask every consumer once more; then delete it, which cannot.',
+      'First switch it off, which can be undone.',
       block([
         'aws iam update-access-key --user-name "$AWS_USER" --access-key-id "${OLD_ID:?}" --status Inactive',
         'aws iam get-access-key-last-used --access-key-id "$OLD_ID"',
-        'aws iam delete-access-key --user-name "$AWS_USER" --access-key-id "$OLD_ID"',
       ]),
+      'See that everything works, and that nothing used the old one since. Where something does not, `--status Active` brings the key back. Only then delete it, which cannot be undone; wait a day where you can.',
+      block(['aws iam delete-access-key --user-name "$AWS_USER" --access-key-id "$OLD_ID"']),
     ],
     named: true,
     inShort: 'aws iam delete-access-key --user-name <user> --access-key-id <old id>',

@@ -61,7 +61,7 @@ function credentialPage(credential: Credential, rows: readonly Subscriber[]): st
     { title: 'Verify the present token', parts: issuer.verify },
     { title: 'Make the new token', parts: [...mintInstructions(credential), ...issuer.mint] },
     { title: 'Put it into the vault', parts: intoVault(name, start) },
-    { title: 'Write it to each consumer, and prove it', parts: consumers(credential, rows) },
+    { title: 'Write it to each consumer, and prove it', parts: consumers(rows) },
     { title: 'Revoke the old token', parts: revoke(issuer, rows) },
     { title: 'Write its id down', parts: writeHandle(name, issuer) },
     { title: 'Record it', parts: record(name, rows) },
@@ -175,14 +175,14 @@ function intoVault(name: string, { functions, settings }: Start): readonly strin
   ];
 }
 
-function consumers(credential: Credential, rows: readonly Subscriber[]): readonly string[] {
+function consumers(rows: readonly Subscriber[]): readonly string[] {
   if (rows.length === 0) return ['None is registered. Write it to whoever you found.'];
   const waves = new Set(rows.map((row) => row.wave)).size;
   const order =
     waves > 1
       ? 'In this order. A wave begins when every consumer of the one before is proven: what breaks then has broken where it costs least.'
       : 'In this order.';
-  const mark = credential.active
+  const mark = rows.some((row) => !row.active)
     ? ' An INACTIVE one is left out by Velvet; write it if it holds a copy.'
     : '';
   return [order + mark, ...rows.flatMap(consumer)];
@@ -204,7 +204,7 @@ function revoke(issuer: IssuerProcedure, rows: readonly Subscriber[]): readonly 
     asked.length === 0
       ? ['See once more that everything works.']
       : [
-          'Ask every consumer once more. One that answers 401 now ran on the old token after all: write it again and restart it.',
+          `Ask every consumer${envsOf(rows).length > 1 ? ' of this environment' : ''} once more. One that answers 401 now ran on the old token after all: write it again and restart it.`,
           block(asked.map((row) => printing(proveCommand(row), `${row.healthcheck_success_status} proven`))),
         ];
   return [
@@ -254,7 +254,7 @@ function goingBack(issuer: IssuerProcedure): string {
     '',
     '1. `SAVED="$NEW"; NEW="$OLD"`, and write it back to each consumer that has the new one, with the block of step 5; prove each, as there.',
     '2. Put the old value back into the vault, with the block of step 4.',
-    `3. Then, and only then, revoke the new token: as in step 6, with its own id${issuer.named ? ' (`OLD_ID="$NEW_ID"`)' : ''}. \`unset SAVED\`.`,
+    `3. Then, and only then, revoke the new token, as in step 6, but ${issuer.named ? 'with `$NEW_ID` in place of `$OLD_ID`' : 'the new one'}; asked with \`$SAVED\` in place of \`$OLD\` it must be dead. \`unset SAVED\`.`,
     '',
     'After step 6 there is no way back: what still runs on the old token is locked out, and gets the new one by step 5.',
   ].join('\n');

@@ -11,6 +11,7 @@ import { auditRoutes } from './routes/audit.ts';
 import { documentRoutes } from './routes/documents.ts';
 import { healthRoutes } from './routes/health.ts';
 import { rotationRoutes } from './routes/rotations.ts';
+import { sopRoutes } from './routes/sop.ts';
 import { stageRoutes } from './routes/stage.ts';
 import { streamRoutes } from './routes/stream.ts';
 import { tokenRoutes } from './routes/tokens.ts';
@@ -42,6 +43,8 @@ export function buildApp(deps: ApiDeps): App {
   app.route('/', documentRoutes(app));
   for (const path of ['/tokens', '/tokens/*', '/audit/*', '/flags/*', '/service-tokens', '/service-tokens/*'])
     app.use(path, authenticate(deps.system, deps.clock));
+  app.use('/docs/sop/*', authenticate(deps.system, deps.clock));
+  app.route('/', sopRoutes(deps));
   app.route('/', tokenRoutes(deps));
   app.route('/', rotationRoutes(deps));
   app.route('/', stageRoutes(deps));

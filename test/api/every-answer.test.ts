@@ -25,6 +25,7 @@ const requests = (): readonly Request[] => [
   ['GET', '/flags', undefined, null],
   ['GET', '/openapi.json', undefined, null],
   ['GET', '/docs/errors.md', undefined, null],
+  ['GET', `/docs/sop/${CREDENTIAL}.md`],
   ['GET', '/tokens'],
   ['GET', '/tokens', undefined, null],
   ['GET', `/tokens/${CREDENTIAL}/subscribers`],

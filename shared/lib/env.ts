@@ -3,8 +3,8 @@ import { envReader, unknownNames } from './env-reader.ts';
 import type { EnvReader, EnvSource, RedisEnv } from './env-reader.ts';
 import { readInfisicalPlace, readVault, vaultIsSet } from './env-vault.ts';
 import type { InfisicalPlace, VaultEnv } from './env-vault.ts';
-import { readVendors, readVendorUrl } from './env-vendors.ts';
-import type { VendorsEnv } from './env-vendors.ts';
+import { readFreescout, readVendors, readVendorUrl } from './env-vendors.ts';
+import type { FreescoutEnv, VendorsEnv } from './env-vendors.ts';
 import type { Secret } from './secret.ts';
 
 export type { VaultEnv } from './env-vault.ts';
@@ -51,9 +51,13 @@ export interface LinkEnv {
 export interface WebEnv extends CommonEnv, LinkEnv {
   readonly host: string;
   readonly port: number;
+  /** Whether every request comes through Heroku's router, whose word on the client's address is then believed. */
+  readonly behindRouter: boolean;
 }
 
 export interface StageEnv extends CommonEnv, LinkEnv, AlarmEnv, ValueEnv, VendorsEnv {
+  /** Null where FREESCOUT_URL is not set: then tickets are not looked up. */
+  readonly freescout: FreescoutEnv | null;
   /** The seed of the Ed25519 key that seals are signed with: 32 bytes. */
   readonly auditSigningKey: Buffer;
   /** How long audit events are kept before they leave for the log. */
@@ -146,6 +150,7 @@ const families: { readonly [F in Family]: (reader: EnvReader) => EnvByFamily[F] 
     // A dyno is reached from outside by Heroku's router; elsewhere only what runs on the same machine is let in.
     host: reader.onDyno ? '0.0.0.0' : '127.0.0.1',
     port: reader.port('PORT', 3000),
+    behindRouter: reader.onDyno,
   }),
   stage: (reader) => ({
     ...readCommon(reader),
@@ -153,6 +158,7 @@ const families: { readonly [F in Family]: (reader: EnvReader) => EnvByFamily[F] 
     ...readAlarm(reader),
     ...readValues(reader),
     ...readVendors(reader),
+    freescout: readFreescout(reader),
     auditSigningKey: reader.key('VELVET_AUDIT_SIGNING_KEY'),
     // The specification's default: a year, and the weeks in which somebody asks about it.
     auditDays: reader.days('VELVET_AUDIT_DAYS', 400),

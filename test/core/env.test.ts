@@ -40,6 +40,7 @@ describe('each family gets only what it needs', () => {
       publicUrl: 'https://velvet.example.com',
       host: '127.0.0.1',
       port: 8080,
+      behindRouter: false,
     });
     expectTypeOf<
       Extract<keyof WebEnv, 'vault' | 'fingerprintKey' | 'heroku' | 'slack' | 'probeKey' | 'auditSigningKey'>

@@ -85,8 +85,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a lost reply to the commit is read as a refusal, and what was minted is revoked',
     file: 'workers/stages/mint.ts',
-    find: "      }));\n      context.log.info('minted'",
-    replace: "      })).catch(async (error: unknown) => {\n        await underLease(deps, job, context, (call) => issuer.revoke(call, authority, handle));\n        throw error;\n      });\n      context.log.info('minted'",
+    find: "label: handle.label, vault_ref: deps.vault.ref(slot) },\n      }));\n",
+    replace: "label: handle.label, vault_ref: deps.vault.ref(slot) },\n      })).catch(async (error: unknown) => {\n        await underLease(deps, job, context, (call) => issuer.revoke(call, authority, handle));\n        throw error;\n      });\n",
     killedBy: { stage: 'mint', fault: 'lose' },
   },
   {

@@ -30,6 +30,11 @@ export function mint(deps: StageDeps): Handler {
       const slot = slots.pending(job.credential, fence);
       await underLease(deps, job, context, (call) => deps.vault.write(call, slot, secret));
       const fingerprint = secret.fingerprint(deps.fingerprintKey);
+      context.log.info('minted', {
+        old_auth_id: job.oldAuthId,
+        new_auth_id: handle.id,
+        vault_ref: deps.vault.ref(slot),
+      });
       // If this commit is refused or lost, the token carries this job's label: whoever comes next finds and revokes it.
       await deps.transitions.apply(task, 'mint_succeeded', speaker(task, context), () => ({
         patch: {
@@ -41,11 +46,6 @@ export function mint(deps: StageDeps): Handler {
         },
         detail: { new_auth_id: handle.id, label: handle.label, vault_ref: deps.vault.ref(slot) },
       }));
-      context.log.info('minted', {
-        old_auth_id: job.oldAuthId,
-        new_auth_id: handle.id,
-        vault_ref: deps.vault.ref(slot),
-      });
     }),
 
     async failed(task, error, context) {

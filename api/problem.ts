@@ -4,13 +4,19 @@ import { HTTPException } from 'hono/http-exception';
 import { VelvetError, errorTable, isVelvetError, type ErrorCode } from '../shared/lib/errors.ts';
 import { logfields, type Log, type LogFields } from '../shared/lib/log.ts';
 
-/** Where `type` points: the section of the generated error page, which this server also serves. */
-export const errorPage = '/docs/errors.md';
+/** Where `type` points: the section of the runbook for the code, which this server also serves. */
+export const runbookPath = '/docs/runbook';
 
 /** No name that Velvet itself gives or takes is longer. */
 const CLIPPED_AT = 120;
 
-export function problemAnswer(context: Context, thrown: unknown, log: Log): Response {
+export interface ProblemDeps {
+  readonly log: Log;
+  /** Where people reach this server, so that `type` can be followed from anywhere; null leaves it relative. */
+  readonly publicUrl: string | null;
+}
+
+export function problemAnswer(context: Context, thrown: unknown, { log, publicUrl }: ProblemDeps): Response {
   const error = known(thrown);
   const requestId = context.get('requestId');
   const row = errorTable[error.code];
@@ -19,7 +25,7 @@ export function problemAnswer(context: Context, thrown: unknown, log: Log): Resp
   else log.info('request refused', { ...requestFields(context), ...logfields(error) });
   const body = {
     ...error.extra,
-    type: `${errorPage}#${error.code}`,
+    type: `${publicUrl ?? ''}${runbookPath}#${error.code}`,
     title: row.means,
     status: row.http,
     detail: error.detail,

@@ -25,6 +25,9 @@ const requests = (): readonly Request[] => [
   ['GET', '/flags', undefined, null],
   ['GET', '/openapi.json', undefined, null],
   ['GET', '/docs/errors.md', undefined, null],
+  ['GET', '/docs/runbook', undefined, null],
+  ['GET', '/metrics'],
+  ['GET', '/healthz?deep=1', undefined, null],
   ['GET', '/tokens'],
   ['GET', '/tokens', undefined, null],
   ['GET', `/tokens/${CREDENTIAL}/subscribers`],
@@ -78,7 +81,7 @@ test('carries a request id of its own, by which a refusal is found in the log', 
   expect(new Set(ids).size).toBe(answers.length);
   for (const [[, path], { status, headers, body }] of answers) {
     if (status < 400) continue;
-    const line = world.log.find((one) => one.includes(`request_id=${headers.get('x-request-id')}`)) ?? '';
+    const line = world.log.findLast((one) => one.includes(`request_id=${headers.get('x-request-id')}`)) ?? '';
     expect([path, line]).toEqual([path, expect.stringContaining(`code=${body.code}`)]);
     expect(line.includes(`job_id=${jobId}`)).toBe(path.includes(jobId));
   }

@@ -1,6 +1,7 @@
 // How many requests are taken, of whom, in which time. Law: nobody is refused because it could not be counted, and an emergency never is.
 import type { Context, MiddlewareHandler } from 'hono';
 import { VelvetError, isVelvetError } from '../shared/lib/errors.ts';
+import type { Log } from '../shared/lib/log.ts';
 import type { Limit, RateLimits } from '../shared/redis/rate-limits.ts';
 import type { AppEnvironment } from './auth.ts';
 import { clientAddress } from './client-address.ts';
@@ -50,17 +51,20 @@ export interface LimiterDeps {
   readonly rateLimits: RateLimits;
   readonly limits: Limits;
   readonly behindRouter: boolean;
+  readonly log: Log;
 }
 
-export function createLimiter({ rateLimits, limits: table, behindRouter }: LimiterDeps): Limiter {
+export function createLimiter({ rateLimits, limits: table, behindRouter, log }: LimiterDeps): Limiter {
   async function demand(name: keyof Limits, who: string): Promise<void> {
     const limit = table[name];
-    const waitMs = await rateLimits.take(name, who, limit).catch((error: unknown) => {
+    const { over, waitMs } = await rateLimits.take(name, who, limit).catch((error: unknown) => {
       // Redis is away, or so full that it counts nothing any more; what comes next says so, or is still possible.
-      if (isVelvetError(error) && error.code === 'store_unavailable') return 0;
+      if (isVelvetError(error) && error.code === 'store_unavailable') return { over: 0, waitMs: 0 };
       throw error;
     });
-    if (waitMs === 0) return;
+    if (over === 0) return;
+    // Once in a window: a line for each of them would be the next flood.
+    if (over === 1) log.warn('requests are limited', { limit: name, who, wait_ms: waitMs });
     const seconds = Math.ceil(waitMs / 1000);
     throw new VelvetError('rate_limited', `${name}: over ${inWords(limit)}`, {
       detail: `${says[name](limit)} Wait ${seconds} s (\`Retry-After\`), then go on; nothing was changed.`,

@@ -65,9 +65,11 @@ async function deepHealth(deps: ApiDeps, caller: Caller): Promise<Record<string,
     ...(typeof asked === 'string' ? [asked] : []),
     ...checks.filter(({ ok }) => !ok).map(({ name, says }) => `${name}: ${says}`),
   ];
+  const warnings = Object.entries(health.warnings ?? {}).filter(([name]) => mayTouch(caller, name));
   return {
     status: failing.length === 0 ? 'ok' : 'degraded',
     ...(failing.length === 0 ? {} : { failing }),
+    ...(warnings.length === 0 ? {} : { warnings: Object.fromEntries(warnings) }),
     checks: checks.map(({ name, ok, says }) => ({ name, ok, says })),
   };
 }

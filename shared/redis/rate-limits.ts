@@ -10,9 +10,16 @@ export interface Limit {
   readonly windowMs: number;
 }
 
+export interface Taken {
+  /** How many over the limit this one is; 0 where it is taken. */
+  readonly over: number;
+  /** How long until one is taken again, in milliseconds; 0 where this one is. */
+  readonly waitMs: number;
+}
+
 export interface RateLimits {
-  /** Counts one of `who`. 0 where it is taken, else how long until one is again, in milliseconds. */
-  take(name: string, who: string, limit: Limit): Promise<number>;
+  /** Counts one of `who`. */
+  take(name: string, who: string, limit: Limit): Promise<Taken>;
 }
 
 export function createRateLimits(redis: Redis): RateLimits {
@@ -22,7 +29,8 @@ export function createRateLimits(redis: Redis): RateLimits {
       const key = systemKeys.limit(`${name}.${createHash('sha256').update(who).digest('hex').slice(0, 32)}`);
       const counting = redis.multi().incr(key).pexpire(key, windowMs, 'NX').pttl(key);
       const [counted, , left] = (await guarded(counting.exec())) ?? [];
-      return Number(counted?.[1]) <= most ? 0 : Math.max(1, Number(left?.[1]));
+      const over = Math.max(0, Number(counted?.[1]) - most);
+      return { over, waitMs: over === 0 ? 0 : Math.max(1, Number(left?.[1])) };
     },
   };
 }

@@ -142,6 +142,13 @@ describe('who may ask', () => {
     expect(checksOf(await deep(world, own))).toHaveLength(3);
   });
 
+  test('why a credential is unavailable is said to those who may touch it', async () => {
+    await using world = await buildWorld(redis.url, { families: ['stage'] });
+    await world.system.setUnavailable({ [CREDENTIAL]: 'The authority is missing.', PM_X: 'Another one.' });
+    const own = await world.token(['read'], { credentials: ['HK_*'] });
+    expect((await deep(world, own)).body['warnings']).toEqual({ [CREDENTIAL]: 'The authority is missing.' });
+  });
+
   test('so many in a minute: each logs in everywhere', async () => {
     await using world = await buildWorld(redis.url, { families: ['stage'] });
     const app = buildApp({

@@ -1,5 +1,6 @@
 // What holds for every answer, good or bad: it says which Velvet it is, has a request id that the log has too, and tells nothing it should not.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { buildApp } from '../../api/app.ts';
 import { buildWorld, CREDENTIAL, ENV, type Answer, type World } from '../harness.ts';
 import { startRedis, type RedisServer } from '../redis-server.ts';
 import { creation, isProblem, paths } from './asking.ts';
@@ -126,6 +127,13 @@ test.each([
   const line = world.log.find((one) => one.includes(String(answer.body['request_id']))) ?? '';
   expect(line).toMatch(/level=error/);
   expect(line).toContain(`job_id=${jobId}`);
+});
+
+test('where people reach it, the type of a refusal is a whole address', async () => {
+  const app = buildApp({ ...world.deps, publicUrl: 'https://velvet.example.com' });
+  const body = (await (await app.request('/nowhere')).json()) as Record<string, unknown>;
+  expect(body['type']).toBe('https://velvet.example.com/docs/runbook#not_found');
+  expect((await world.api('GET', '/nowhere')).body['type']).toBe('/docs/runbook#not_found');
 });
 
 test('on a socket, too: HEAD has the head alone, and a method that is none is refused', async () => {

@@ -84,6 +84,13 @@ describe('per address', () => {
     expect((await ask(app, 'GET /flags', { token: null, address: '203.0.113.8' })).status).toBe(200);
   });
 
+  test('the log says once in a window who is limited, however many come', async () => {
+    const app = web({ address: three });
+    await statuses(9, () => ask(app, 'GET /flags', { token: null }));
+    const lines = world.log.filter((line) => /limited|refused/.test(line));
+    expect(lines).toEqual([expect.stringMatching(/msg="requests are limited" .*limit=address who=203\.0\.113\.7/)]);
+  });
+
   test('two web processes count together', async () => {
     const [one, other] = [web({ address: three }), web({ address: three })];
     const seen = [];

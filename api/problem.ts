@@ -23,7 +23,8 @@ export function problemAnswer(context: Context, thrown: unknown, { log, publicUr
   // 503 and its like are the surroundings; 500 is Velvet itself.
   if (row.http === 500) log.error('request failed', requestFields(context), { cause: thrown });
   // Whoever counts them says so once.
-  else if (error.code !== 'rate_limited') log.info('request refused', { ...requestFields(context), ...logfields(error) });
+  else if (error.code !== 'rate_limited')
+    log.info('request refused', { ...requestFields(context), ...logfields(error) });
   const body = {
     ...error.extra,
     type: `${publicUrl ?? ''}${runbookPath}#${error.code}`,

@@ -26,7 +26,9 @@ export function documentRoutes(whole: App): App {
       }),
     ),
   );
-  app.get(runbookPath, (context) => context.html(runbookPage()));
+  // Made once: what it is made of changes with a deploy alone.
+  let runbook: string | undefined;
+  app.get(runbookPath, (context) => context.html((runbook ??= runbookPage())));
   app.get('/docs/errors.md', (context) =>
     context.body(readFileSync(errors, 'utf8'), 200, { 'content-type': 'text/markdown; charset=utf-8' }),
   );

@@ -88,7 +88,9 @@ describe('per address', () => {
     const app = web({ address: three });
     await statuses(9, () => ask(app, 'GET /flags', { token: null }));
     const lines = world.log.filter((line) => /limited|refused/.test(line));
-    expect(lines).toEqual([expect.stringMatching(/msg="requests are limited" .*limit=address who=203\.0\.113\.7/)]);
+    expect(lines).toEqual([
+      expect.stringMatching(/msg="requests are limited" .*limit=address who=203\.0\.113\.7/),
+    ]);
   });
 
   test('two web processes count together', async () => {

@@ -114,7 +114,8 @@ describe('a credential that is not rotated', () => {
     await refused(world, ask('k1', 'HK_OTHER'), {
       http: 422,
       code: 'confirm_mismatch',
-      detail: /^`confirm` is not the credential's name\. Send the name of the credential, exactly, as `confirm`\.$/,
+      detail:
+        /^`confirm` is not the credential's name\. Send the name of the credential, exactly, as `confirm`\.$/,
     });
     expect((await ask('k2', CREDENTIAL)()).status).toBe(202);
   });

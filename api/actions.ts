@@ -49,7 +49,7 @@ export async function act(deps: ApiDeps, ref: JobRef, body: StageBody, by: Speak
       return;
     case 'proceed_revoke':
       await transitions.apply(ref, 'proceed_revoke', by, async (job) =>
-        carriedOut(job, 'proceed_revoke', await revoking(deps, job, body, operatorOf(by))),
+        carriedOut(job, 'proceed_revoke', await revoking(deps, job, body, by)),
       );
       return;
     case 'verify':
@@ -148,7 +148,7 @@ function demandKnown(rows: readonly Row[], consumerIds: readonly string[]): void
   const unknown = consumerIds.filter((id) => !known.includes(id));
   if (unknown.length === 0) return;
   throw new VelvetError('not_found', 'unknown consumer', {
-    detail: `The job has no consumer named ${unknown.join(', ')}; it has ${known.join(', ')}.`,
+    detail: `The job has no consumer named ${unknown.join(', ')}; name one of ${known.join(', ')}.`,
   });
 }
 

@@ -32,6 +32,11 @@ export interface Times {
   readonly answerMs: number;
   readonly answerPollMs: number;
   readonly sureGroundMs: number;
+  readonly deepCheckMs: number;
+  readonly deepHealthMs: number;
+  readonly ticketCallMs: number;
+  readonly ticketMs: number;
+  readonly metricsMs: number;
   readonly slackMs: number;
   readonly streamHeartbeatMs: number;
   readonly idempotencyKeepMs: number;
@@ -103,6 +108,14 @@ export const times: Times = {
   answerPollMs: 50,
   /** How long an operator's action waits for the look after a restart of Redis: one begins within `sweepMs`, and takes a second or two. */
   sureGroundMs: 10_000,
+  /** The specification's bound for a deep check, and what of it the log-ins themselves may take: the answer has to come back. */
+  deepCheckMs: 8_500,
+  deepHealthMs: 10_000,
+  /** A ticket is looked up while an operator waits for the revoke to begin: no delay worth naming, and no answer is no refusal. */
+  ticketCallMs: 1_500,
+  ticketMs: 2_000,
+  /** How long what is measured is gathered before it is written: a scrape comes every 15 s or more. */
+  metricsMs: 5_000,
   /** Slack answers in well under a second; the alarm's lease of 6 s must hold one whole try. */
   slackMs: 5_000,
   /** Heroku's router cuts a stream after 55 s of silence. */

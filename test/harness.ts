@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { buildApp } from '../api/app.ts';
-import { lookThrough, type ApiDeps, type App } from '../api/router.ts';
+import type { Limits } from '../api/limits.ts';
+import { lookThrough, ticketsThrough, type ApiDeps, type App } from '../api/router.ts';
 import { systemClock } from '../shared/lib/clock.ts';
 import type { InfisicalEnv, VaultEnv } from '../shared/lib/env-vault.ts';
 import { createLog } from '../shared/lib/log.ts';
@@ -20,6 +21,8 @@ import { createTypedValues } from '../shared/redis/typed-values.ts';
 import { createFeed, type Feed } from '../shared/redis/feed.ts';
 import { createGround } from '../shared/redis/ground.ts';
 import { createJobStore, type JobStore } from '../shared/redis/job-store.ts';
+import { createMetrics } from '../shared/redis/metrics.ts';
+import { createRateLimits } from '../shared/redis/rate-limits.ts';
 import {
   createSystemStore,
   workerFamilies,
@@ -28,6 +31,7 @@ import {
   type WorkerFamily,
 } from '../shared/redis/system-store.ts';
 import { times as productTimes, type Times } from '../shared/times.ts';
+import { tellMoves } from '../shared/moves.ts';
 import { createTransitions } from '../shared/transition.ts';
 import { startFamily, type RunningFamily } from '../workers/families.ts';
 import { slots, type Vault } from '../workers/vault/contract.ts';
@@ -73,9 +77,22 @@ export const quickTimes: Times = {
   anchorMs: 200,
   answerMs: 5_000,
   answerPollMs: 10,
+  deepCheckMs: 850,
+  deepHealthMs: 2_000,
+  ticketCallMs: 300,
+  ticketMs: 1_000,
+  metricsMs: 20,
   streamHeartbeatMs: 100,
   drainMs: 1_000,
   closeMs: 500,
+};
+
+/** A test asks as fast as it can, and all of it from one place. */
+const plenty: Limits = {
+  address: { most: 1e9, windowMs: 1_000 },
+  token: { most: 1e9, windowMs: 1_000 },
+  failedLogin: { most: 1e9, windowMs: 1_000 },
+  deepHealth: { most: 1e9, windowMs: 1_000 },
 };
 
 export interface AppSpec {
@@ -105,6 +122,8 @@ export interface WorldOptions {
   readonly healthcheckAfter?: number;
   /** What lies in the vault before any family starts, beside the credential: the authorities of further rows. */
   readonly authorities?: Readonly<Record<string, string>>;
+  /** Tickets are looked up there. */
+  readonly freescout?: { readonly url: string; readonly apiKey: string };
   /** A simulated GitHub, for a world that has rows there. */
   readonly githubUrl?: string;
   /** How long a release of the simulated Heroku takes. */
@@ -252,20 +271,27 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
     onError: () => undefined,
   });
   const ground = createGround(redis);
+  const metrics = createMetrics(redis, times.metricsMs);
   const deps: ApiDeps = {
     asker,
     env: ENV,
     allowVolatileRedis: false,
+    behindRouter: false,
+    publicUrl: null,
     manifest: parseManifest(manifestOf(outside, options), manifestPath, { allowLoopback: true }),
     redis,
     store,
     system,
+    rateLimits: createRateLimits(redis),
+    limits: plenty,
+    queues,
     feed,
     ground,
-    transitions: createTransitions(store, relay, systemClock),
+    transitions: createTransitions(store, relay, systemClock, tellMoves(logOf('web'), metrics)),
     look: lookThrough(asker),
     typedValues: createTypedValues(redis, times.valueKeepMs),
     sealKey: Buffer.from(seal.publicKey, 'base64'),
+    lookUpTicket: ticketsThrough(asker, times),
     clock: systemClock,
     times,
     log: logOf('web'),
@@ -281,6 +307,7 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
     keys,
     // Nobody listens there.
     githubUrl: options.githubUrl ?? 'http://127.0.0.1:9',
+    freescout: options.freescout,
   });
   function start(family: WorkerFamily): RunningFamily {
     const started = startFamily(family, env as never, {
@@ -415,7 +442,7 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
     async [Symbol.asyncDispose]() {
       stopping.abort();
       await Promise.all([...running.keys()].map(stop));
-      await Promise.all([asker, ...Object.values(queues)].map((queue) => queue.close()));
+      await Promise.all([asker, metrics, ...Object.values(queues)].map((one) => one.close()));
       redis.disconnect();
       subscriber.disconnect();
       await Promise.all([
@@ -518,9 +545,11 @@ function workerEnv({
   vaultEnv,
   keys,
   githubUrl,
+  freescout,
 }: {
   outside: Outside;
   githubUrl: string;
+  freescout: WorldOptions['freescout'];
   manifestPath: string;
   vaultEnv: VaultEnv;
   keys: { fingerprint: Buffer; vault: Buffer; audit: Buffer; sealPrivate: Buffer };
@@ -549,6 +578,7 @@ function workerEnv({
     auditDays: 400,
     heroku: { apiUrl: outside.heroku.url, bootstrap: new Secret(outside.bootstrap.token) },
     github: { apiUrl: githubUrl },
+    freescout: freescout === undefined ? null : { url: freescout.url, apiKey: new Secret(freescout.apiKey) },
   };
 }
 

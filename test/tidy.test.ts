@@ -72,6 +72,7 @@ const layers: readonly (readonly [place: string, may: readonly string[]])[] = [
     'shared/transition.ts',
     ['shared/rotation/', 'shared/redis/', 'shared/queue/', 'shared/lib/', 'shared/manifest/'],
   ],
+  ['shared/moves.ts', ['shared/rotation/', 'shared/lib/']],
   ['shared/times.ts', []],
   ['api/', ['api/', 'shared/', 'hono', '@hono/', 'zod', 'node:', 'type ioredis', 'type zod']],
   [

@@ -3,12 +3,14 @@ import type { DistributeEnv, EnvByFamily, HealthcheckEnv, NotifierEnv, StageEnv 
 import { logfields, type Log } from '../shared/lib/log.ts';
 import { loadManifest } from '../shared/manifest/load.ts';
 import { demandSealKey } from '../shared/manifest/minted-by-hand.ts';
+import { tellMoves } from '../shared/moves.ts';
 import { createRelay } from '../shared/queue/enqueue.ts';
 import { openQueues } from '../shared/queue/queues.ts';
 import { createAnswers } from '../shared/redis/answers.ts';
 import { createClaims } from '../shared/redis/claim.ts';
 import { createJobStore } from '../shared/redis/job-store.ts';
 import { createGround } from '../shared/redis/ground.ts';
+import { createMetrics } from '../shared/redis/metrics.ts';
 import { createSystemStore, type WorkerFamily } from '../shared/redis/system-store.ts';
 import type { QueueName } from '../shared/rotation/effects.ts';
 import { createTypedValues } from '../shared/redis/typed-values.ts';
@@ -27,6 +29,7 @@ import { cleanup } from './stages/cleanup.ts';
 import type { CoreDeps } from './stages/deps.ts';
 import { openRows, startPhase } from './stages/fan-out.ts';
 import { answerLook } from './stages/look.ts';
+import { deepHealth } from './stages/deep-health.ts';
 import { mint } from './stages/mint.ts';
 import { probe } from './stages/probe.ts';
 import { push } from './stages/push.ts';
@@ -35,7 +38,9 @@ import { strayCredentials, type BringBackDeps } from './stages/bring-back.ts';
 import { reconcile } from './stages/reconcile.ts';
 import { checkRevoked, revoke } from './stages/revoke.ts';
 import { sweep } from './stages/sweep.ts';
+import { lookUpTicket } from './stages/ticket.ts';
 import { verify } from './stages/verify.ts';
+import { freescoutTickets } from './vendors/freescout.ts';
 import { createHealthcheck } from './vendors/healthcheck.ts';
 import { createDoor } from './vendors/http.ts';
 
@@ -63,23 +68,29 @@ export function startFamily<F extends WorkerFamily>(
   const relay = createRelay(queues, store, (error, task) =>
     log.warn('task stays on the outbox', { task: task.effect, job_id: task.jobId, ...logfields(error) }),
   );
+  const metrics = createMetrics(redis, times.metricsMs);
   const core: CoreDeps = {
     store,
     relay,
     clock,
     times,
     claims: createClaims(redis, clock, times.leaseMs),
-    transitions: createTransitions(store, relay, clock),
+    transitions: createTransitions(store, relay, clock, tellMoves(log, metrics)),
   };
   const known = createGround(redis);
-  const door = createDoor({ fetch: around.fetch, clock, times });
+  const door = createDoor({
+    fetch: around.fetch,
+    clock,
+    times,
+    onHeadroom: (vendor, remaining) => metrics.set('headroom', { vendor }, remaining),
+  });
   const {
     handlers,
     duties,
     reconcile = null,
     alsoLooked = () => Promise.resolve([]),
     beside = [],
-  } = familyTable[family](env, { core, door, around });
+  } = familyTable[family](env, { core, door, around, metrics });
   // A message is never wrong to send, and the alarm waits for nobody.
   const waiting = family !== 'notifier';
   const ground = sureGround({ ground: known, times, clock, reconcile });
@@ -90,6 +101,8 @@ export function startFamily<F extends WorkerFamily>(
     times,
     clock,
     log,
+    onRan: ({ task, updateMethod, outcome, ms }) =>
+      metrics.observe('task', { task, update_method: updateMethod ?? 'none', outcome }, ms),
   });
   const system = createSystemStore(redis);
   const looking: Duty = {
@@ -108,7 +121,7 @@ export function startFamily<F extends WorkerFamily>(
       // Together: a duty in the middle of a call to a vendor must not use up the time in which the tasks are to end.
       await Promise.all([stopDuties(), worker.stop()]);
       await Promise.all(beside.map((one) => one.stop()));
-      await Promise.all(Object.values(queues).map((queue) => queue.close()));
+      await Promise.all([metrics, ...Object.values(queues)].map((one) => one.close()));
     },
   };
 }
@@ -172,6 +185,9 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
       },
       ...audit.duties,
     ];
+    const tickets =
+      env.freescout &&
+      freescoutTickets({ ...env.freescout, door: parts.door, timeoutMs: core.times.ticketCallMs });
     const answering = answerQuestions({
       ...around,
       times: core.times,
@@ -180,6 +196,9 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
       handlers: {
         verify_audit: async ({ credential }) => ({ trails: await audit.verify(credential) }),
         look: (asked, signal) => answerLook(deps, asked, signal),
+        deep_health: (_asked, signal) => deepHealth(deps, manifest, env.appEnv, signal),
+        look_up_ticket: ({ ticket_id }, signal) =>
+          lookUpTicket(tickets, ticket_id, { signal, log: around.log }),
       },
     });
     return {

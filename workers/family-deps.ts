@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis';
 import type { Clock } from '../shared/lib/clock.ts';
 import type { DistributeEnv, StageEnv, ValueEnv } from '../shared/lib/env.ts';
 import type { Log } from '../shared/lib/log.ts';
+import type { Metrics } from '../shared/lib/metrics.ts';
 import type { Times } from '../shared/times.ts';
 import type { CoreDeps, StageDeps, ValueDeps } from './stages/deps.ts';
 import { createAuthorities } from './vault/authorities.ts';
@@ -25,6 +26,7 @@ export interface Parts {
   readonly core: CoreDeps;
   readonly door: Door;
   readonly around: Surroundings;
+  readonly metrics: Metrics;
 }
 
 /** One for the vault and the rows of a family: they share its logins. */
@@ -68,6 +70,8 @@ export function stageDeps(env: DistributeEnv | StageEnv, parts: Parts): StageDep
         ownFolder: env.infisicalPlace.folder,
       },
     githubApiUrl: env.github.apiUrl,
+    onCall: ({ handler, verb, outcome, ms }) =>
+      parts.metrics.observe('handler', { handler, verb, outcome }, ms),
   });
   return {
     ...values,

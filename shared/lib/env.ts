@@ -3,8 +3,8 @@ import { envReader, unknownNames } from './env-reader.ts';
 import type { EnvReader, EnvSource, RedisEnv } from './env-reader.ts';
 import { readInfisicalPlace, readVault, vaultIsSet } from './env-vault.ts';
 import type { InfisicalPlace, VaultEnv } from './env-vault.ts';
-import { readVendors, readVendorUrl } from './env-vendors.ts';
-import type { VendorsEnv } from './env-vendors.ts';
+import { readFreescout, readVendors, readVendorUrl } from './env-vendors.ts';
+import type { FreescoutEnv, VendorsEnv } from './env-vendors.ts';
 import { isPair } from './seal-keys.ts';
 import type { Secret } from './secret.ts';
 
@@ -54,11 +54,15 @@ export interface WebEnv extends CommonEnv, LinkEnv {
   readonly sealKey: Buffer | null;
   readonly host: string;
   readonly port: number;
+  /** Whether every request comes through Heroku's router, whose word on the client's address is then believed. */
+  readonly behindRouter: boolean;
 }
 
 export interface StageEnv extends CommonEnv, LinkEnv, AlarmEnv, ValueEnv, VendorsEnv {
   /** What they are opened with; null as for web. */
   readonly sealKey: Buffer | null;
+  /** Null where FREESCOUT_URL is not set: then tickets are not looked up. */
+  readonly freescout: FreescoutEnv | null;
   /** The seed of the Ed25519 key that seals are signed with: 32 bytes. */
   readonly auditSigningKey: Buffer;
   /** How long audit events are kept before they leave for the log. */
@@ -152,6 +156,7 @@ const families: { readonly [F in Family]: (reader: EnvReader) => EnvByFamily[F] 
     host: reader.onDyno ? '0.0.0.0' : '127.0.0.1',
     port: reader.port('PORT', 3000),
     sealKey: readSealKey(reader, 'VELVET_SEAL_PUBLIC_KEY'),
+    behindRouter: reader.onDyno,
   }),
   stage: (reader) => ({
     ...readCommon(reader),
@@ -160,6 +165,7 @@ const families: { readonly [F in Family]: (reader: EnvReader) => EnvByFamily[F] 
     ...readValues(reader),
     ...readVendors(reader),
     sealKey: readSealKey(reader, 'VELVET_SEAL_PRIVATE_KEY'),
+    freescout: readFreescout(reader),
     auditSigningKey: reader.key('VELVET_AUDIT_SIGNING_KEY'),
     // The specification's default: a year, and the weeks in which somebody asks about it.
     auditDays: reader.days('VELVET_AUDIT_DAYS', 400),

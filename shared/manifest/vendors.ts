@@ -103,7 +103,7 @@ export const laterMethods = ['SSM_PUT'] as const;
 const quiet = 'The `>/dev/null 2>&1` is not optional: the command prints what it sets.';
 const bothApps = 'Do it on both apps, <app> being velvet-prod and then velvet-staging';
 const deepHealth =
-  'Check both apps: `/healthz` answers 200 on each and, two minutes later, warns of no credential; from the release that has it on, `/healthz?deep=1` (asked with a service token) tells at once. If one does not, stop and mend that first: the old one still works, nothing is lost yet.';
+  'Check both apps: `/healthz?deep=1`, asked with a service token, answers 200 on each. If one does not, stop and mend what it names first: the old one still works, nothing is lost yet.';
 const infisical = [
   'Open a ticket.',
   'In Infisical, open the machine identity that Velvet logs in with and add a new client secret. The old one keeps working until it is revoked. Read it without showing it: `read -rs NEW`.',

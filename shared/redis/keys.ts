@@ -102,6 +102,10 @@ export const systemKeys = {
   answer: (id: string) => `${system}:answer:${part(id)}`,
   /** Alive while a process of the family beats. */
   beat: (family: string) => `${system}:beat:${part(family)}`,
+  /** How many requests somebody made in the present window; gone with the window. */
+  limit: (name: string) => `${system}:limit:${part(name)}`,
+  /** What the processes counted, all together: a field for each number. */
+  metrics: `${system}:metrics`,
   /** Credentials whose authority is missing or refused: name → reason. */
   unavailable: `${system}:unavailable`,
 } as const;

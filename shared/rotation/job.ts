@@ -51,6 +51,7 @@ const recordSchema = z.object({
   created_by: z.string(),
   force_revoke: flag,
   ticket_id: text,
+  ticket: text.pipe(z.enum(['verified', 'unverified']).nullable()),
   /** The person behind the last `proceed_mint`, for the two-person gate. Empty where nobody did, or Redis lost who. */
   minted_by: text,
   /** A mint may have been begun that the record does not know of. */
@@ -132,6 +133,7 @@ export interface Job extends JobRef {
   readonly createdBy: string;
   readonly forceRevoke: boolean;
   readonly ticketId: string | null;
+  readonly ticket: 'verified' | 'unverified' | null;
   readonly mintedBy: string | null;
   readonly mintBegun: boolean;
   readonly movedBy: Actor | null;
@@ -192,6 +194,7 @@ export function parseJob(hash: Readonly<Record<string, string>>): Job {
     createdBy: r.created_by,
     forceRevoke: r.force_revoke,
     ticketId: r.ticket_id,
+    ticket: r.ticket,
     mintedBy: r.minted_by,
     mintBegun: r.mint_begun,
     movedBy: r.moved_by === null ? null : { operatorId: r.moved_by, slackUserId: r.moved_by_slack },

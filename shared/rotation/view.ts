@@ -20,6 +20,7 @@ export function publicJob(job: Job): Record<string, unknown> {
     aborted_from: job.abortedFrom,
     force_revoke: job.forceRevoke,
     ticket_id: job.ticketId,
+    ticket: job.ticket,
     old_auth_id: job.oldAuthId,
     new_auth_id: job.newAuthId,
     vault_ref: job.vaultRef,

@@ -155,7 +155,7 @@ describe('two operators, two jobs', () => {
     await refused(world, () => world.stage(second, { action: 'verify' }), {
       http: 409,
       code: 'claimed',
-      detail: `active rotation already in progress: job ${first}. It must end (done, or aborted with its cleanup done) before another can be verified.`,
+      detail: `active rotation already in progress: job ${first}. It must end (done, or aborted with its cleanup done) before another can be verified: finish it, or abort it.`,
       extra: { active_job_id: first },
     });
     expect((await world.job(second)).status).toBe('init');

@@ -1,10 +1,34 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
-import { EnvError } from '../../shared/lib/env.ts';
+import { EnvError, readEnv } from '../../shared/lib/env.ts';
 import { common, every, full, infisicalIdentity, problemsOf } from './env-fixture.ts';
 
 describe('problems', () => {
+  test('FreeScout is an address and a key, or neither; both are of the stage worker alone', () => {
+    const [url, key] = [{ FREESCOUT_URL: 'https://help.example.com/desk/' }, { FREESCOUT_API_KEY: 'fs-key' }];
+    expect(problemsOf('stage', { ...full, ...url })).toEqual([
+      expect.stringMatching(/^FREESCOUT_API_KEY is not set: set it to .* or leave FREESCOUT_URL out/),
+    ]);
+    expect(problemsOf('stage', { ...full, ...key })).toEqual([
+      expect.stringMatching(/^FREESCOUT_URL is not set: set it to .* or leave both out/),
+    ]);
+    expect(problemsOf('stage', { ...full, ...key, FREESCOUT_URL: 'http://help.example.com' })).toContain(
+      'FREESCOUT_URL must be an https address.',
+    );
+    const env = readEnv('stage', { ...full, ...url, ...key });
+    expect(env.freescout?.url).toBe('https://help.example.com/desk');
+    expect(JSON.stringify(env.freescout)).not.toContain('fs-key');
+    expect(readEnv('stage', full).freescout).toBeNull();
+    for (const family of ['web', 'distribute', 'healthcheck', 'notifier'] as const)
+      expect(readEnv(family, { ...full, ...url, ...key })).not.toHaveProperty('freescout');
+  });
+
+  test('on a dyno alone the router is believed to say where a request comes from', () => {
+    expect(readEnv('web', common).behindRouter).toBe(false);
+    expect(readEnv('web', { ...common, DYNO: 'web.1' }).behindRouter).toBe(true);
+  });
+
   test('all are said at once, each with its variable and what to set it to', () => {
     const error = new EnvError(
       problemsOf('stage', {

@@ -41,6 +41,7 @@ describe('each family gets only what it needs', () => {
       host: '127.0.0.1',
       port: 8080,
       sealKey: null,
+      behindRouter: false,
     });
     expectTypeOf<
       Extract<keyof WebEnv, 'vault' | 'fingerprintKey' | 'heroku' | 'slack' | 'probeKey' | 'auditSigningKey'>

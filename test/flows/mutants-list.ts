@@ -85,8 +85,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a lost reply to the commit is read as a refusal, and what was minted is revoked',
     file: 'workers/stages/mint.ts',
-    find: "      }));\n      context.log.info('minted'",
-    replace: "      })).catch(async (error: unknown) => {\n        const authority = await demandAuthority(deps, job);\n        if (handle !== null) await underLease(deps, job, context, (call) => issuerOf(deps, job).revoke(call, authority, handle));\n        throw error;\n      });\n      context.log.info('minted'",
+    find: "          vault_ref: deps.vault.ref(slot),\n        },\n      }));\n    }),",
+    replace: "          vault_ref: deps.vault.ref(slot),\n        },\n      })).catch(async (error: unknown) => {\n        const authority = await demandAuthority(deps, job);\n        if (handle !== null) await underLease(deps, job, context, (call) => issuerOf(deps, job).revoke(call, authority, handle));\n        throw error;\n      });\n    }),",
     killedBy: { stage: 'mint', fault: 'lose' },
   },
   {

@@ -18,6 +18,10 @@ import { createTaskQueue, type Entry, type TaskQueue } from './queue.ts';
 import type { Time } from './time.ts';
 import { createTurns, type Process, type Strand, type Turn, type Turns } from './turns.ts';
 
+/** No ticket system is set up. */
+const noTickets: ApiDeps['lookUpTicket'] = () =>
+  Promise.resolve({ ticket: null, number: null, reason: null });
+
 export interface WorldOptions {
   readonly apps?: readonly AppSpec[];
   readonly times?: Partial<Times>;
@@ -188,7 +192,7 @@ function worldOn(ground: Ground, times: Times, memory: Memory, end: () => void):
       } as const;
       const at = answers.push(undefined) - 1;
       return turns.begin(on, body.action, () =>
-        act({ ...on.core, ...on.web } as unknown as ApiDeps, of, body, by).then(
+        act({ ...on.core, ...on.web, lookUpTicket: noTickets } as unknown as ApiDeps, of, body, by).then(
           () => void (answers[at] = 'done'),
           (error: unknown) => void (answers[at] = error),
         ),

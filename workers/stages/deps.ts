@@ -176,6 +176,7 @@ export async function namingAuthority<T>(job: Job, asking: () => Promise<T>): Pr
     throw new VelvetError('authority_invalid', error.message, {
       detail,
       ...(error.httpStatus === undefined ? {} : { httpStatus: error.httpStatus }),
+      ...(error.kind === undefined ? {} : { kind: error.kind }),
     });
   }
 }

@@ -32,6 +32,11 @@ export function mint(deps: MintDeps): Handler {
       const { handle, fence, secret } = made;
       const slot = slots.pending(job.credential, fence);
       const fingerprint = secret.fingerprint(deps.fingerprintKey);
+      context.log.info('minted', {
+        old_auth_id: job.oldAuthId,
+        new_auth_id: handle?.id ?? null,
+        vault_ref: deps.vault.ref(slot),
+      });
       // If this commit is refused or lost, the token carries this job's label: whoever comes next finds and revokes it. One that a
       // person made has none: whoever comes next finds its value in the slot, and goes on with it.
       await deps.transitions.apply(task, 'mint_succeeded', speaker(task, context), () => ({
@@ -48,11 +53,6 @@ export function mint(deps: MintDeps): Handler {
           vault_ref: deps.vault.ref(slot),
         },
       }));
-      context.log.info('minted', {
-        old_auth_id: job.oldAuthId,
-        new_auth_id: handle?.id ?? null,
-        vault_ref: deps.vault.ref(slot),
-      });
     }),
 
     async failed(task, error, context) {

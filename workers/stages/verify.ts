@@ -1,5 +1,6 @@
 // verifying: does the current token still work, and may the authority mint? Two questions, answered apart. Changes nothing anywhere.
 import { VelvetError } from '../../shared/lib/errors.ts';
+import { logfields } from '../../shared/lib/log.ts';
 import type { Secret } from '../../shared/lib/secret.ts';
 import { issuers, type IssuerName } from '../../shared/manifest/vendors.ts';
 import type { Job, JobPatch } from '../../shared/rotation/job.ts';
@@ -45,19 +46,19 @@ export function verify(deps: VerifyDeps): Handler {
       const elsewhere = result.current === 'dead' ? await askConsumers(deps, at, current) : null;
       const problem = problemOf(job, result, elsewhere);
       if (problem === null) {
+        context.log.info('verified', { old_auth_id: oldAuthId });
         await deps.transitions.apply(task, 'verify_succeeded', speaker(task, context), () => ({
           patch: { ...found, error: null },
           detail,
         }));
-        context.log.info('verified', { old_auth_id: oldAuthId });
         return;
       }
       const failure = { ...detail, code: problem.code, reason: problem.detail };
+      context.log.warn('verify failed', logfields(problem));
       await deps.transitions.apply(task, 'verify_failed', speaker(task, context), () => ({
         patch: { ...found, ...errorPatch(deps, problem) },
         detail: failure,
       }));
-      context.log.warn('verify failed', { code: problem.code, detail: problem.detail });
     }),
 
     async failed(task, error, context) {

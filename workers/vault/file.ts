@@ -48,7 +48,7 @@ export function slotOfRef(ref: string): {
   if (folder === undefined || env === undefined || slot === undefined || !isSlotName(slot))
     throw new VelvetError('invalid_request', 'not a reference into the file vault', {
       detail:
-        'This is not a `vault_ref` of the file vault; one looks like `file:/velvet/prod/HK_PLATFORM_FULL`.',
+        'This is not a `vault_ref` of the file vault. Copy it from the job; one looks like `file:/velvet/prod/HK_PLATFORM_FULL`.',
     });
   return { folder, env, slot };
 }

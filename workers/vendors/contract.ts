@@ -155,6 +155,19 @@ export interface Healthcheck {
   probe(call: VendorCall, target: ProbeTarget, nonce: string): Promise<ProbeResult>;
 }
 
+export interface TicketFound {
+  /** What people see as `#123`. */
+  readonly number: number;
+}
+
+export interface Tickets {
+  /**
+   * The conversation that a ticket's id names: `#123` or `123` its number, anything else (`ROT-2026-05-HK_PLATFORM_FULL`) part
+   * of its subject. Null where there is none, or only deleted ones. Throws `authority_invalid`, `vendor_*`.
+   */
+  find(call: VendorCall, ticketId: string): Promise<TicketFound | null>;
+}
+
 /**
  * How a minted token says whose it is: `velvet:<job>:<fence>`. By its label alone every live token is found again, whatever else
  * was lost.

@@ -47,6 +47,8 @@ export interface DoorDeps {
   readonly fetch: typeof fetch;
   readonly clock: Clock;
   readonly times: { readonly vendorCallMs: number };
+  /** Told what a vendor says is left before it asks for a pause. */
+  readonly onHeadroom?: (vendor: string, remaining: number) => void;
 }
 
 /** The largest answer of use is a page of 1,000 Heroku authorizations, about 1 MB. */
@@ -171,12 +173,19 @@ async function exchange(deps: DoorDeps, call: VendorCall, outgoing: Outgoing): P
     deadline.watchTheSocket();
     const response = await deadline.race(answered);
     const headers = Object.fromEntries(response.headers);
+    tellHeadroom(deps, name, headers);
     return { status: response.status, headers, body: await readBody(response, outgoing, deadline) };
   } catch (error) {
     throw error instanceof VelvetError ? error : lostAnswer(name, error, deadline.cutBy());
   } finally {
     deadline.close();
   }
+}
+
+/** Heroku says RateLimit-Remaining; GitHub and Infisical say it with X- before it. */
+function tellHeadroom({ onHeadroom }: DoorDeps, { vendor }: RequestName, headers: Answer['headers']): void {
+  const left = headers['ratelimit-remaining'] ?? headers['x-ratelimit-remaining'];
+  if (left !== undefined && /^\d{1,9}$/.test(left)) onHeadroom?.(vendor, Number(left));
 }
 
 function refuseToSend(call: VendorCall, name: RequestName): void {

@@ -9,7 +9,7 @@ const codes = Object.keys(errorTable) as ErrorCode[];
 
 // As in errors.test.ts: a text without any of these describes instead of telling.
 const tells =
-  /\b(abort|ask|check|choose|close|confirm|copy|deal|find|finish|follow|give|go on|keep|leave|let|lists|look|make|mend|mint|name|nothing|open|put|read|reject|remove|repeat|resolve|restart|retry|revoke|rotate|run|say|says|see|send|set|skip|start|use|verify|wait|write)\b/i;
+  /\b(abort|ask|check|choose|close|confirm|copy|deal|enter|find|finish|follow|give|go on|keep|leave|let|lists|look|make|mend|mint|name|nothing|open|put|read|reject|remove|repeat|resolve|restart|retry|revoke|rotate|run|say|says|see|send|set|skip|start|use|verify|wait|write)\b/i;
 
 interface Said {
   readonly at: string;

@@ -289,12 +289,6 @@ export function onlyAPersonIsLeft(job: Pick<Job, 'status' | 'tally' | 'phase'>):
   return job.phase !== null && statuses[job.status].kind === 'automatic' && open > 0 && open === manual;
 }
 
-/** Under which name it is kept that somebody was told of the job as it is now: of an end once, of a gate or a failure each time that it is reached. */
-export function noticeReceipt(job: Pick<Job, 'status' | 'statusVersion' | 'cleanup'>): string {
-  const once = statuses[job.status].kind === 'end';
-  return once ? `notify_${job.status}_${job.cleanup ?? ''}` : `notify_${job.status}_${job.statusVersion}`;
-}
-
 /** Whether nothing more will happen by itself or by an action: the stream may end, the idempotency key may expire. */
 export function isOver(job: Job): boolean {
   return (

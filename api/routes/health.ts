@@ -1,41 +1,13 @@
 // /healthz, /health and /flags: public, cheap, and true: Redis is asked, and every worker family must have beaten.
 import { createRoute, z } from '@hono/zod-openapi';
 import { VelvetError } from '../../shared/lib/errors.ts';
-import { logfields } from '../../shared/lib/log.ts';
-import { fullReason, unfitReasons } from '../../shared/redis/connection.ts';
+import { healthOf } from '../../shared/redis/health.ts';
 import { newRouter, type ApiDeps, type App } from '../router.ts';
 import { anyAnswer } from '../schemas.ts';
 
 /** Whoever asks for it is about to revoke something: a shallow answer would be taken for a deep one. */
 const noDeepCheck =
   'This release has no deep check. Whether the vault and the vendors accept Velvet is looked at each minute: without `deep`, the credentials that they keep from being rotated stand under `warnings`.';
-
-export interface Health {
-  readonly status: 'ok' | 'degraded';
-  readonly failing?: readonly string[];
-  readonly warnings?: Readonly<Record<string, string>>;
-}
-
-/** What is failing now; empty where new rotations may be started. */
-export async function healthOf(deps: ApiDeps): Promise<Health> {
-  try {
-    const [unfit, full, silent, warnings] = await Promise.all([
-      deps.allowVolatileRedis ? [] : unfitReasons(deps.redis),
-      fullReason(deps.redis),
-      deps.system.silentFamilies(),
-      deps.system.unavailable(),
-    ]);
-    const failing = [
-      ...[...unfit, ...(full === null ? [] : [full])].map((reason) => `redis: ${reason}`),
-      ...silent.map((family) => `${family}: no process of this family has beaten for 30 s`),
-    ];
-    const warned = Object.keys(warnings).length === 0 ? {} : { warnings };
-    return failing.length === 0 ? { status: 'ok', ...warned } : { status: 'degraded', failing, ...warned };
-  } catch (error) {
-    deps.log.warn('health: redis did not answer', logfields(error));
-    return { status: 'degraded', failing: ['redis: unreachable'] };
-  }
-}
 
 export function healthRoutes(deps: ApiDeps): App {
   const app = newRouter();

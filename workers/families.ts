@@ -2,12 +2,16 @@
 import type { DistributeEnv, EnvByFamily, HealthcheckEnv, NotifierEnv, StageEnv } from '../shared/lib/env.ts';
 import { logfields, type Log } from '../shared/lib/log.ts';
 import { loadManifest } from '../shared/manifest/load.ts';
+import type { Manifest } from '../shared/manifest/schema.ts';
 import { createRelay } from '../shared/queue/enqueue.ts';
 import { openQueues } from '../shared/queue/queues.ts';
 import { createAnswers } from '../shared/redis/answers.ts';
 import { createClaims } from '../shared/redis/claim.ts';
 import { createJobStore } from '../shared/redis/job-store.ts';
 import { createGround } from '../shared/redis/ground.ts';
+import { healthOf } from '../shared/redis/health.ts';
+import { createScheduleStore } from '../shared/redis/schedule-store.ts';
+import { createSealStore, type SealStore } from '../shared/redis/seal-store.ts';
 import { createSystemStore, type WorkerFamily } from '../shared/redis/system-store.ts';
 import type { QueueName } from '../shared/rotation/effects.ts';
 import { createTransitions } from '../shared/transition.ts';
@@ -17,13 +21,16 @@ import { trailNames } from './audit/names.ts';
 import { repeat, type Duty } from './duties.ts';
 import { stageDeps, valueDeps, type Parts, type Surroundings } from './family-deps.ts';
 import { notify } from './notify/notifier.ts';
+import { tellOverdue, tellStuck } from './notify/alerts.ts';
 import { createSlack } from './notify/slack.ts';
+import { heartbeat } from './heartbeat.ts';
 import { sureGround, type GroundDeps } from './on-sure-ground.ts';
 import { startWorker, type Handlers } from './run.ts';
 import { unavailable } from './stages/availability.ts';
 import { cleanup } from './stages/cleanup.ts';
-import type { CoreDeps } from './stages/deps.ts';
+import type { CoreDeps, StageDeps } from './stages/deps.ts';
 import { openRows, startPhase } from './stages/fan-out.ts';
+import { inspect } from './stages/inspect.ts';
 import { answerLook } from './stages/look.ts';
 import { mint } from './stages/mint.ts';
 import { probe } from './stages/probe.ts';
@@ -31,6 +38,7 @@ import { push } from './stages/push.ts';
 import { readBack } from './stages/read-back.ts';
 import { strayCredentials, type BringBackDeps } from './stages/bring-back.ts';
 import { reconcile } from './stages/reconcile.ts';
+import { beginWhatIsDue, goOn } from './stages/schedule.ts';
 import { checkRevoked, revoke } from './stages/revoke.ts';
 import { sweep } from './stages/sweep.ts';
 import { verify } from './stages/verify.ts';
@@ -77,7 +85,7 @@ export function startFamily<F extends WorkerFamily>(
     reconcile = null,
     alsoLooked = () => Promise.resolve([]),
     beside = [],
-  } = familyTable[family](env, { core, door, around });
+  } = familyTable[family](env, { core, door, around, ground: known });
   // A message is never wrong to send, and the alarm waits for nobody.
   const waiting = family !== 'notifier';
   const ground = sureGround({ ground: known, times, clock, reconcile });
@@ -163,6 +171,7 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
           if (!stopping.aborted) await system.setUnavailable(reasons);
         },
       },
+      ...scheduled({ env, parts, deps, manifest }),
       ...audit.duties,
     ];
     const answering = answerQuestions({
@@ -193,7 +202,10 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
       ...stageDeps(env, parts),
       healthcheck: createHealthcheck({ door: parts.door, times: parts.core.times }),
     };
-    return { handlers: { push_row: push(deps), read_back_row: readBack(deps) }, duties: [] };
+    return {
+      handlers: { push_row: push(deps), read_back_row: readBack(deps), inspect_row: inspect(deps) },
+      duties: [],
+    };
   },
 
   healthcheck(env: HealthcheckEnv, parts) {
@@ -205,7 +217,7 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
     return { handlers: { probe_row: probe({ ...valueDeps(env, parts), healthcheck }) }, duties: [] };
   },
 
-  notifier(env: NotifierEnv, { core, door }) {
+  notifier(env: NotifierEnv, { core, door, around }) {
     const slack = env.slack && {
       client: createSlack({
         token: env.slack.token,
@@ -214,10 +226,44 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
         timeoutMs: core.times.slackMs,
       }),
       operatorChannel: env.slack.operatorChannel,
+      alertChannel: env.slack.alertChannel,
     };
-    return { handlers: { notify: notify({ ...core, slack, publicUrl: env.publicUrl }) }, duties: [] };
+    const schedules = createScheduleStore(around.redis);
+    const deps = { ...core, slack, schedules, publicUrl: env.publicUrl };
+    return {
+      handlers: { notify: notify(deps), tell_stuck: tellStuck(deps), tell_overdue: tellOverdue(deps) },
+      duties: [],
+    };
   },
 };
+
+/** What a stage worker begins, and vouches for, without being asked. */
+function scheduled({
+  env,
+  parts: { around, core, door, ground },
+  deps,
+  manifest,
+}: {
+  readonly env: StageEnv;
+  readonly parts: Parts;
+  readonly deps: StageDeps;
+  readonly manifest: Manifest;
+}): readonly Duty[] {
+  const { redis, log } = around;
+  const { times } = core;
+  const system = createSystemStore(redis);
+  const health = () => healthOf({ redis, system, allowVolatileRedis: env.allowVolatileRedis, log });
+  const schedules = createScheduleStore(redis);
+  const about = { ...deps, manifest, env: env.appEnv, schedules, system, ground, health, log };
+  const seals = createSealStore(redis);
+  const hold: SealStore['hold'] = (...of) => seals.hold(...of);
+  const url = env.heartbeatUrl;
+  return [
+    { everyMs: times.sweepMs, does: () => goOn(about) },
+    { everyMs: times.scheduleMs, does: () => beginWhatIsDue(about) },
+    ...(url === null ? [] : [heartbeat({ url, door, hold, health, times })]),
+  ];
+}
 
 /** Those of the manifest, and those that the vault keeps a value of. */
 async function keptCredentials(deps: BringBackDeps, log: Log): Promise<readonly string[]> {

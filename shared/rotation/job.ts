@@ -49,6 +49,8 @@ const recordSchema = z.object({
   updated_at: instant,
   created_by: z.string(),
   force_revoke: flag,
+  /** Of a scheduled rotation: how far it goes without a person. */
+  auto_until: text.pipe(z.enum(['verified', 'validated']).nullable()),
   ticket_id: text,
   /** The person behind the last `proceed_mint`, for the two-person gate. Empty where nobody did, or Redis lost who. */
   minted_by: text,
@@ -123,6 +125,7 @@ export interface Job extends JobRef {
   readonly updatedAt: number;
   readonly createdBy: string;
   readonly forceRevoke: boolean;
+  readonly autoUntil: 'verified' | 'validated' | null;
   readonly ticketId: string | null;
   readonly mintedBy: string | null;
   readonly mintBegun: boolean;
@@ -180,6 +183,7 @@ export function parseJob(hash: Readonly<Record<string, string>>): Job {
     updatedAt: r.updated_at,
     createdBy: r.created_by,
     forceRevoke: r.force_revoke,
+    autoUntil: r.auto_until,
     ticketId: r.ticket_id,
     mintedBy: r.minted_by,
     mintBegun: r.mint_begun,
@@ -272,10 +276,9 @@ export function onlyAPersonIsLeft(job: Pick<Job, 'status' | 'tally' | 'phase'>):
   return job.phase !== null && statuses[job.status].kind === 'automatic' && open > 0 && open === manual;
 }
 
-/** Under which name it is kept that somebody was told of the job as it is now: of an end once, of a gate or a failure each time that it is reached. */
-export function noticeReceipt(job: Pick<Job, 'status' | 'statusVersion' | 'cleanup'>): string {
-  const once = statuses[job.status].kind === 'end';
-  return once ? `notify_${job.status}_${job.cleanup ?? ''}` : `notify_${job.status}_${job.statusVersion}`;
+/** Whether the job owns its credential from `verify` on. What takes no claim has no fence either, and never a lease: it cannot change anything. */
+export function takesClaim(job: Pick<Job, 'flowType'>): boolean {
+  return job.flowType !== 'testing';
 }
 
 /** Whether nothing more will happen by itself or by an action: the stream may end, the idempotency key may expire. */

@@ -71,6 +71,24 @@ export interface Step {
   readonly context: TaskContext;
 }
 
+/** What an attempt is called that only looks: it has no fence, and so it gets no lease. */
+export const LOOKING: Fence = '0-look';
+
+/**
+ * Begins an attempt that changes nothing outside, of a job with or without a claim. Of several at once the first to commit is
+ * heard, which the job's version decides; the door sends no change of theirs, since they have no lease.
+ */
+export function looking(
+  deps: CoreDeps,
+  does: (at: Step) => Promise<Exclude<Verdict, 'done'> | void>,
+): Handler['run'] {
+  return async (task, context) => {
+    const job = await presentJob(deps, task);
+    const verdict = job === null ? undefined : await does({ task, job, fence: LOOKING, context });
+    return verdict ?? 'done';
+  };
+}
+
 /** Begins a step, once what an earlier attempt left open at the vendor or in the vault is over: it must be there to be found. */
 export function step(
   deps: StageDeps,

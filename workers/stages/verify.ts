@@ -1,7 +1,7 @@
 // verifying: does the current token still work, and may the authority mint? Two questions, answered apart. Changes nothing anywhere.
 import { VelvetError } from '../../shared/lib/errors.ts';
 import type { Secret } from '../../shared/lib/secret.ts';
-import type { Job, JobPatch } from '../../shared/rotation/job.ts';
+import { takesClaim, type Job, type JobPatch } from '../../shared/rotation/job.ts';
 import type { Row } from '../../shared/rotation/rows.ts';
 import type { Handler } from '../run.ts';
 import { slots } from '../vault/contract.ts';
@@ -10,10 +10,10 @@ import type { Healthcheck, VerifyResult } from '../vendors/contract.ts';
 import {
   errorPatch,
   issuerOf,
+  looking,
   namingAuthority,
   readCall,
   speaker,
-  step,
   type StageDeps,
   type Step,
 } from './deps.ts';
@@ -23,7 +23,7 @@ type VerifyDeps = StageDeps & { readonly healthcheck: Healthcheck };
 
 export function verify(deps: VerifyDeps): Handler {
   return {
-    run: step(deps, async (at) => {
+    run: looking(deps, async (at) => {
       const { task, job, fence, context } = at;
       const current = await deps.vault.read(slots.current(job.credential));
       const authority = await deps.authorities.read(job.authority);
@@ -103,7 +103,7 @@ function problemOf(job: Job, result: VerifyResult, elsewhere: Elsewhere | null):
     : `The authority ${job.authority} may not mint: ${result.mayMintReason ?? 'the vendor does not say why'}.`;
   const besides = authority === null ? `The authority ${job.authority} may mint.` : authority;
   if (result.current === 'absent') {
-    const detail = `Velvet's vault holds no value for ${job.credential}. Abort, give it the first one with \`npx velvet adopt ${job.credential}\`, and start again. ${besides}`;
+    const detail = `Velvet's vault holds no value for ${job.credential}. ${ending(job, `Give it the first one with \`npx velvet adopt ${job.credential}\`, and start again.`)} ${besides}`;
     return new VelvetError('not_adopted', 'no current value', { detail });
   }
   if (result.current === 'dead') {
@@ -117,11 +117,17 @@ function problemOf(job: Job, result: VerifyResult, elsewhere: Elsewhere | null):
       });
 }
 
+/** A test has ended by the time that this is read. */
+function ending(job: Job, todo: string): string {
+  return takesClaim(job) ? `Abort, ${todo.charAt(0).toLowerCase()}${todo.slice(1)}` : todo;
+}
+
 function whatConsumersHold(job: Job, elsewhere: Elsewhere | null): string {
   const { working = [], failing = [] } = elsewhere ?? {};
-  const mint = `mint a new one with proceed_mint (acknowledge_dead: true and confirm: "${job.credential}"); there is nothing to go back to then.`;
+  const where = takesClaim(job) ? '' : 'begin an operational rotation, and from its verify_failed ';
+  const mint = `${where}mint a new one with proceed_mint (acknowledge_dead: true and confirm: "${job.credential}"); there is nothing to go back to then.`;
   if (working.length > 0)
-    return `${working.join(', ')} hold another value and answer with success on it: somebody seems to have rotated by hand. Abort, run \`npx velvet adopt ${job.credential}\` with that value, and start again.`;
+    return `${working.join(', ')} hold another value and answer with success on it: somebody seems to have rotated by hand. ${ending(job, `Run \`npx velvet adopt ${job.credential}\` with that value, and start again.`)}`;
   if (failing.length > 0)
     return `${failing.join(', ')} hold another value, and do not answer with success. Find out what it is; if it is no good either, ${mint}`;
   return `No consumer was seen to hold another value. If nobody has a good one, ${mint}`;

@@ -23,7 +23,10 @@ export interface Prepared extends AsyncDisposable {
 }
 
 export async function prepare(redis: Redis, stage: StageCase): Promise<Prepared> {
-  const world = await scheduleWorld(redis, stage.apps === undefined ? {} : { apps: stage.apps });
+  const world = await scheduleWorld(redis, {
+    ...(stage.apps === undefined ? {} : { apps: stage.apps }),
+    ...(stage.flow === undefined ? {} : { flow: stage.flow }),
+  });
   await stage.arrange(world);
   const moment = await world.save();
   return { moment, walked: new Set(), [Symbol.asyncDispose]: () => moment[Symbol.asyncDispose]() };
@@ -53,6 +56,8 @@ export async function schedule(
 /** An abort that came too late, or that this release does not take there, changes nothing. */
 function wanted(stage: StageCase, { kind }: Fault): readonly Status[] {
   const usual = stage.end ?? ['done'];
+  // Nothing went wrong, so nothing of what may come of that is good enough.
+  if (kind === 'none') return usual.slice(0, 1);
   return kind.includes('abort') ? ['aborted', ...usual] : usual;
 }
 

@@ -1,5 +1,6 @@
 // How an operator moves a world: yes at every gate, and once more where something failed.
 import type { StageBody } from '../../api/stage-bodies.ts';
+import { isOver } from '../../shared/rotation/job.ts';
 import type { Status } from '../../shared/rotation/statuses.ts';
 import { standing, toRest, type Director } from './run.ts';
 import type { ScheduleWorld } from './world.ts';
@@ -38,7 +39,7 @@ export async function walk(
     const job = await world.job();
     const { status } = job;
     const body = status === 'aborted' && job.cleanup === 'needs_person' ? wayOut(world) : yes[status];
-    if (status === goal || body === undefined) return;
+    if (status === goal || body === undefined || isOver(job)) return;
     world.operate(body);
     await toRest(world, director);
   }

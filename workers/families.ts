@@ -229,7 +229,8 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
       alertChannel: env.slack.alertChannel,
     };
     const schedules = createScheduleStore(around.redis);
-    const deps = { ...core, slack, schedules, publicUrl: env.publicUrl };
+    const system = createSystemStore(around.redis);
+    const deps = { ...core, slack, schedules, system, publicUrl: env.publicUrl };
     return {
       handlers: { notify: notify(deps), tell_stuck: tellStuck(deps), tell_overdue: tellOverdue(deps) },
       duties: [],

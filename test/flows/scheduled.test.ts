@@ -81,6 +81,29 @@ test('up to `validated` it mints and distributes by itself; the revoke takes a p
   expect(await statuses(by)).toHaveLength(2);
 });
 
+test('one that is switched off before its mint waits, and says so', async () => {
+  await using world = await buildWorld(redis.url, { ...every(90, 'validated'), families: [] });
+  for (const family of ['stage', 'distribute', 'healthcheck', 'notifier'] as const)
+    await world.system.beat(family, 3_600_000);
+  await using by = await scheduling(world);
+  by.pass(91);
+  await by.round(1);
+  await by.goOn();
+  expect(await statuses(by)).toEqual(['verifying']);
+  await world.system.setFlag('velvet_v2_rotation', false);
+  await world.start('stage').ready;
+  await world.start('notifier').ready;
+  const jobId = (await by.begun())[0]?.jobId ?? '';
+  await world.reaches(jobId, 'verified');
+  await until(() => texts(world, 'C0OPS').find((text) => text.startsWith('Ready to mint')) ?? null);
+  await by.goOn();
+  expect(await statuses(by)).toEqual(['verified']);
+  await world.system.setFlag('velvet_v2_rotation', true);
+  await world.start('distribute').ready;
+  await world.start('healthcheck').ready;
+  await world.reaches(jobId, 'validated');
+});
+
 test('a job that was aborted is not begun again and again: only the next due time begins another', async () => {
   await using world = await buildWorld(redis.url, every(10));
   await using by = await scheduling(world);

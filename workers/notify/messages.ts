@@ -33,8 +33,7 @@ type Sentence = (job: Job, rows: readonly Row[]) => Said | null;
 
 // oxfmt-ignore
 const sentences: Readonly<Partial<Record<Status, Sentence>>> = {
-  // A scheduled one that may mint by itself waits for nobody there.
-  verified:           (job) => job.autoUntil === 'validated' ? null : gate('Ready to mint', `. Both tokens pass.${job.currentState === 'dead' ? ' The current one is dead, so there is no way back to it.' : ''} Send proceed_mint, or abort.`),
+  verified:           (job) => gate('Ready to mint', `. Both tokens pass.${job.currentState === 'dead' ? ' The current one is dead, so there is no way back to it.' : ''} Send proceed_mint, or abort.`),
   validated:          (job, rows) => gate('Ready to revoke', `. Consumers: ${evidence(job, rows)}. Send proceed_revoke with a ticket, or abort.`),
   verify_failed:      (job) => failed('Verify failed', job, 'Mend it and send retry, or abort; nothing was changed.'),
   minting:            (job) => job.awaiting === null ? null : gate('Waiting for the new value', `. ${escaped(job.awaitingReason ?? 'Make it at the vendor')}. Send submit_value, or abort.`),

@@ -4,6 +4,7 @@ import { isVelvetError, type VelvetError } from '../../shared/lib/errors.ts';
 import { leaseFrom } from '../../shared/lib/lease.ts';
 import { systemOperator } from '../../shared/redis/events.ts';
 import type { ScheduleStore } from '../../shared/redis/schedule-store.ts';
+import type { SystemStore } from '../../shared/redis/system-store.ts';
 import type { JobRef } from '../../shared/rotation/effects.ts';
 import type { Handler, TaskContext } from '../run.ts';
 import type { CoreDeps } from '../stages/deps.ts';
@@ -18,6 +19,7 @@ export interface NotifierDeps extends CoreDeps {
     readonly alertChannel: string;
   } | null;
   readonly schedules: ScheduleStore;
+  readonly system: Pick<SystemStore, 'flags'>;
   readonly publicUrl: string | null;
 }
 

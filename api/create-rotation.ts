@@ -7,12 +7,12 @@ import { pinned, type Pinned } from '../shared/manifest/pin.ts';
 import { bootstrapNames } from '../shared/manifest/vendors.ts';
 import { firstRecord, type NewJob } from '../shared/redis/first-record.ts';
 import type { OpenRequest } from '../shared/redis/job-writes.ts';
+import { healthOf } from '../shared/redis/health.ts';
 import { idempotencyHash } from '../shared/redis/keys.ts';
 import type { Job } from '../shared/rotation/job.ts';
 import { actorOf, type Caller } from './auth.ts';
 import { demandFlag, demandJob } from './rotation-lookup.ts';
 import type { ApiDeps } from './router.ts';
-import { healthOf } from './routes/health.ts';
 import { registeredRows } from './routes/tokens.ts';
 import type { createBody } from './schemas.ts';
 

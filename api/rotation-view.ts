@@ -2,9 +2,9 @@
 import { isoTime } from '../shared/lib/clock.ts';
 import { offeredActions } from '../shared/rotation/carried-out.ts';
 import { kindOf, type Job } from '../shared/rotation/job.ts';
-import { openResiduals } from '../shared/rotation/residuals.ts';
+import { stuckOf } from '../shared/rotation/notices.ts';
 import type { OperatorAction } from '../shared/rotation/machine.ts';
-import { publicJob, publicRow } from '../shared/rotation/view.ts';
+import { publicJob, publicRow, testFinding } from '../shared/rotation/view.ts';
 import type { Row } from '../shared/rotation/rows.ts';
 import { flowScope, type Caller } from './auth.ts';
 
@@ -24,30 +24,16 @@ export function rotationView(
   now: number,
   stuckAfterMs: number,
 ): RotationView {
-  const reason = stuckReason(job, rows, now, stuckAfterMs);
+  const stuck = stuckOf(job, rows, now, stuckAfterMs);
+  const shown = publicJob(job);
   return {
-    ...publicJob(job),
+    ...shown,
+    error: shown['error'] ?? testFinding(job, rows),
     job_id: job.jobId,
-    stuck: reason !== null,
-    stuck_reason: reason,
+    stuck: stuck !== null,
+    stuck_reason: stuck?.reason ?? null,
     waiting_since: kindOf(job) === 'gate' ? isoTime(job.statusSince) : null,
     allowed_actions: allowedActions(job, caller),
     consumers: rows.map(publicRow),
   };
-}
-
-/** Why the job is stuck, in words; null where it is not. Gates never are, nor is a row that its vendor paces. */
-function stuckReason(job: Job, rows: readonly Row[], now: number, stuckAfterMs: number): string | null {
-  const kind = kindOf(job);
-  if (kind === 'failed')
-    return `parked in ${job.status} since ${isoTime(job.statusSince)}: ${job.error?.detail ?? 'a row failed; retry it, or stop'}`;
-  const left = openResiduals(job.residuals);
-  if (job.status === 'aborted' && job.cleanup === 'needs_person' && left.length > 0)
-    return `left behind since ${isoTime(job.updatedAt)}: ${left.map((one) => `${one.kind} of ${one.who}`).join(', ')}`;
-  if (kind !== 'automatic') return null;
-  // A cleanup that is tried again and again writes each time, and moves nothing.
-  const touched = job.status === 'aborted' && job.error !== null ? job.cleanupSince : job.updatedAt;
-  const moved = Math.max(touched, ...rows.map((row) => Math.max(row.updated_at, row.paced_until ?? 0)));
-  if (now - moved < stuckAfterMs) return null;
-  return `nothing has moved in ${job.status} since ${isoTime(moved)}${job.error === null ? '' : `: ${job.error.detail}`}`;
 }

@@ -30,9 +30,9 @@ export const limitQuery = z.strictObject({
     .openapi({ param: { name: 'limit', in: 'query' } }),
 });
 
-const flowType = z.enum(['operational'], {
+const flowType = z.enum(['operational', 'testing'], {
   error:
-    "must be 'operational': this release carries out operational rotations; 'revocation' and 'testing' come with a later one",
+    "must be 'operational' or 'testing' (a dry run, which changes nothing): 'revocation' comes with a later release",
 });
 
 export const createBody = z

@@ -2,7 +2,8 @@
 import { VelvetError } from '../shared/lib/errors.ts';
 import { isCarriedOut, offeredActions } from '../shared/rotation/carried-out.ts';
 import type { JobRef } from '../shared/rotation/effects.ts';
-import type { Job, JobPatch } from '../shared/rotation/job.ts';
+import type { JobPatch } from '../shared/rotation/job-record.ts';
+import type { Job } from '../shared/rotation/job.ts';
 import { decide } from '../shared/rotation/machine.ts';
 import { openResiduals, resolved, type Residual } from '../shared/rotation/residuals.ts';
 import type { Row } from '../shared/rotation/rows.ts';

@@ -10,6 +10,7 @@ export interface Times {
   readonly provePollMs: number;
   readonly proveForMs: number;
   readonly proveAgainForMs: number;
+  readonly inspectForMs: number;
   readonly healthcheckAfterHerokuMs: number;
   readonly retryBackoffMs: number;
   readonly retryBackoffMaxMs: number;
@@ -38,6 +39,11 @@ export interface Times {
   readonly ticketMs: number;
   readonly metricsMs: number;
   readonly slackMs: number;
+  readonly scheduleMs: number;
+  readonly driftCheckMs: number;
+  readonly overdueAfterMs: number;
+  readonly heartbeatMs: number;
+  readonly heartbeatCallMs: number;
   readonly streamHeartbeatMs: number;
   readonly idempotencyKeepMs: number;
   readonly valueKeepMs: number;
@@ -66,6 +72,8 @@ export const times: Times = {
   proveForMs: 180_000,
   /** The specification's bound for proving again just before the revoke. */
   proveAgainForMs: 60_000,
+  /** How long a test waits for a consumer that does not answer well, before it says so: a restart takes about that long. */
+  inspectForMs: 30_000,
   /** The specification's default for `healthcheck_after` on Heroku: old and new dynos overlap while the router drains. */
   healthcheckAfterHerokuMs: 30_000,
   /** First pause before an attempt is repeated; doubles each time. */
@@ -118,6 +126,16 @@ export const times: Times = {
   metricsMs: 5_000,
   /** Slack answers in well under a second; the alarm's lease of 6 s must hold one whole try. */
   slackMs: 5_000,
+  /** How often it is looked at what is due: a schedule is in days, and each look reads the vault. */
+  scheduleMs: 60_000,
+  /** The specification: daily. */
+  driftCheckMs: 86_400_000,
+  /** A scheduled rotation waits at a gate for a person, who has a day for it before everybody hears. */
+  overdueAfterMs: 86_400_000,
+  /** The specification: each minute. */
+  heartbeatMs: 60_000,
+  /** A monitor answers in well under a second; the next beat is a minute away. */
+  heartbeatCallMs: 10_000,
   /** Heroku's router cuts a stream after 55 s of silence. */
   streamHeartbeatMs: 15_000,
   /** The specification: an idempotency key is kept while its job is open, and this long after. */

@@ -59,11 +59,13 @@ export const quickTimes: Times = {
   vendorCallMs: 500,
   probeMs: 400,
   slackMs: 250,
+  scheduleMs: 600_000,
   settlePollMs: 15,
   settleForMs: 1_500,
   provePollMs: 15,
   proveForMs: 2_000,
   proveAgainForMs: 1_000,
+  inspectForMs: 2_500,
   retryBackoffMs: 10,
   cleanupRetryMs: 100,
   taskLockMs: 2_000,
@@ -109,7 +111,7 @@ export interface AppSpec {
 export interface WorldOptions {
   readonly apps?: readonly AppSpec[];
   readonly times?: Partial<Times>;
-  readonly credential?: Readonly<Record<string, string | number | boolean>>;
+  readonly credential?: Readonly<Record<string, unknown>>;
   readonly families?: readonly WorkerFamily[];
   /** Further entries of the manifest, as it spells them. */
   readonly more?: {
@@ -128,6 +130,8 @@ export interface WorldOptions {
   readonly githubUrl?: string;
   /** How long a release of the simulated Heroku takes. */
   readonly releaseMs?: number;
+  /** What is called while the fleet is whole. */
+  readonly heartbeatUrl?: string;
   /** Values lie in an Infisical of the world's own, which rows may target too. */
   readonly infisical?: boolean;
 }
@@ -308,6 +312,7 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
     // Nobody listens there.
     githubUrl: options.githubUrl ?? 'http://127.0.0.1:9',
     freescout: options.freescout,
+    heartbeatUrl: options.heartbeatUrl ?? null,
   });
   function start(family: WorkerFamily): RunningFamily {
     const started = startFamily(family, env as never, {
@@ -463,7 +468,11 @@ async function startOutside(options: WorldOptions) {
   const bootstrap = account.authorize({ description: 'velvet bootstrap', scope: ['global'] });
   const first = account.authorize({ description: 'made by hand', scope: ['global'] });
   const plainVendor = await startPlainVendor({ isLive: (token) => heroku.isLive(token) });
-  const slack = await startSlack({ token: 'xoxb-test', users: ['U0OPERATOR'], channels: ['C0OPS'] });
+  const slack = await startSlack({
+    token: 'xoxb-test',
+    users: ['U0OPERATOR'],
+    channels: ['C0OPS', 'C0ALERT'],
+  });
   const specs = options.apps ?? [{ name: 'raxx-console-prod' }, { name: 'raxx-api-prod' }];
   const apps = specs.map((spec) =>
     heroku.createApp(account, spec.name, {
@@ -546,10 +555,12 @@ function workerEnv({
   keys,
   githubUrl,
   freescout,
+  heartbeatUrl,
 }: {
   outside: Outside;
   githubUrl: string;
   freescout: WorldOptions['freescout'];
+  heartbeatUrl: string | null;
   manifestPath: string;
   vaultEnv: VaultEnv;
   keys: { fingerprint: Buffer; vault: Buffer; audit: Buffer; sealPrivate: Buffer };
@@ -569,13 +580,14 @@ function workerEnv({
       token: new Secret('xoxb-test'),
       apiUrl: outside.slack.apiUrl,
       operatorChannel: 'C0OPS',
-      alertChannel: 'C0OPS',
+      alertChannel: 'C0ALERT',
     },
     vault: vaultEnv,
     fingerprintKey: keys.fingerprint,
     auditSigningKey: keys.audit,
     sealKey: keys.sealPrivate,
     auditDays: 400,
+    heartbeatUrl,
     heroku: { apiUrl: outside.heroku.url, bootstrap: new Secret(outside.bootstrap.token) },
     github: { apiUrl: githubUrl },
     freescout: freescout === undefined ? null : { url: freescout.url, apiKey: new Secret(freescout.apiKey) },

@@ -1,9 +1,10 @@
 // One worker family: its environment → what its handlers need → its queue. Each may run any number of times, in one process or many.
 import type { DistributeEnv, EnvByFamily, HealthcheckEnv, NotifierEnv, StageEnv } from '../shared/lib/env.ts';
-import { logfields, type Log } from '../shared/lib/log.ts';
+import { logfields } from '../shared/lib/log.ts';
 import { loadManifest } from '../shared/manifest/load.ts';
 import { demandSealKey } from '../shared/manifest/minted-by-hand.ts';
 import { tellMoves } from '../shared/moves.ts';
+import type { Manifest } from '../shared/manifest/schema.ts';
 import { createRelay } from '../shared/queue/enqueue.ts';
 import { openQueues } from '../shared/queue/queues.ts';
 import { createAnswers } from '../shared/redis/answers.ts';
@@ -11,6 +12,9 @@ import { createClaims } from '../shared/redis/claim.ts';
 import { createJobStore } from '../shared/redis/job-store.ts';
 import { createGround } from '../shared/redis/ground.ts';
 import { createMetrics } from '../shared/redis/metrics.ts';
+import { healthOf } from '../shared/redis/health.ts';
+import { createScheduleStore } from '../shared/redis/schedule-store.ts';
+import { createSealStore, type SealStore } from '../shared/redis/seal-store.ts';
 import { createSystemStore, type WorkerFamily } from '../shared/redis/system-store.ts';
 import type { QueueName } from '../shared/rotation/effects.ts';
 import { createTypedValues } from '../shared/redis/typed-values.ts';
@@ -21,21 +25,25 @@ import { trailNames } from './audit/names.ts';
 import { repeat, type Duty } from './duties.ts';
 import { stageDeps, valueDeps, type Parts, type Surroundings } from './family-deps.ts';
 import { notify } from './notify/notifier.ts';
+import { tellOverdue, tellStuck } from './notify/alerts.ts';
 import { createSlack } from './notify/slack.ts';
+import { heartbeat } from './heartbeat.ts';
 import { sureGround, type GroundDeps } from './on-sure-ground.ts';
 import { startWorker, type Handlers } from './run.ts';
 import { unavailable } from './stages/availability.ts';
 import { cleanup } from './stages/cleanup.ts';
-import type { CoreDeps } from './stages/deps.ts';
+import type { CoreDeps, StageDeps } from './stages/deps.ts';
 import { openRows, startPhase } from './stages/fan-out.ts';
+import { inspect } from './stages/inspect.ts';
 import { answerLook } from './stages/look.ts';
 import { deepHealth } from './stages/deep-health.ts';
 import { mint } from './stages/mint.ts';
 import { probe } from './stages/probe.ts';
 import { push } from './stages/push.ts';
 import { readBack } from './stages/read-back.ts';
-import { strayCredentials, type BringBackDeps } from './stages/bring-back.ts';
+import { keptCredentials } from './stages/bring-back.ts';
 import { reconcile } from './stages/reconcile.ts';
+import { beginWhatIsDue, goOn } from './stages/schedule.ts';
 import { checkRevoked, revoke } from './stages/revoke.ts';
 import { sweep } from './stages/sweep.ts';
 import { lookUpTicket } from './stages/ticket.ts';
@@ -90,7 +98,7 @@ export function startFamily<F extends WorkerFamily>(
     reconcile = null,
     alsoLooked = () => Promise.resolve([]),
     beside = [],
-  } = familyTable[family](env, { core, door, around, metrics });
+  } = familyTable[family](env, { core, door, around, metrics, ground: known });
   // A message is never wrong to send, and the alarm waits for nobody.
   const waiting = family !== 'notifier';
   const ground = sureGround({ ground: known, times, clock, reconcile });
@@ -183,6 +191,7 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
           if (!stopping.aborted) await system.setUnavailable(reasons);
         },
       },
+      ...scheduled({ env, parts, deps, manifest }),
       ...audit.duties,
     ];
     const tickets =
@@ -219,7 +228,10 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
       ...stageDeps(env, parts),
       healthcheck: createHealthcheck({ door: parts.door, times: parts.core.times }),
     };
-    return { handlers: { push_row: push(deps), read_back_row: readBack(deps) }, duties: [] };
+    return {
+      handlers: { push_row: push(deps), read_back_row: readBack(deps), inspect_row: inspect(deps) },
+      duties: [],
+    };
   },
 
   healthcheck(env: HealthcheckEnv, parts) {
@@ -231,7 +243,7 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
     return { handlers: { probe_row: probe({ ...valueDeps(env, parts), healthcheck }) }, duties: [] };
   },
 
-  notifier(env: NotifierEnv, { core, door }) {
+  notifier(env: NotifierEnv, { core, door, around }) {
     const slack = env.slack && {
       client: createSlack({
         token: env.slack.token,
@@ -240,17 +252,42 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
         timeoutMs: core.times.slackMs,
       }),
       operatorChannel: env.slack.operatorChannel,
+      alertChannel: env.slack.alertChannel,
     };
-    return { handlers: { notify: notify({ ...core, slack, publicUrl: env.publicUrl }) }, duties: [] };
+    const schedules = createScheduleStore(around.redis);
+    const system = createSystemStore(around.redis);
+    const deps = { ...core, slack, schedules, system, publicUrl: env.publicUrl };
+    return {
+      handlers: { notify: notify(deps), tell_stuck: tellStuck(deps), tell_overdue: tellOverdue(deps) },
+      duties: [],
+    };
   },
 };
 
-/** Those of the manifest, and those that the vault keeps a value of. */
-async function keptCredentials(deps: BringBackDeps, log: Log): Promise<readonly string[]> {
-  const names = deps.manifest.credentials.map(({ token_name }) => token_name);
-  const strays = await strayCredentials(deps).catch((error: unknown) => {
-    log.warn('the vault is not looked through for lost jobs yet', logfields(error));
-    return [];
-  });
-  return [...names, ...strays];
+/** What a stage worker begins, and vouches for, without being asked. */
+function scheduled({
+  env,
+  parts: { around, core, door, ground },
+  deps,
+  manifest,
+}: {
+  readonly env: StageEnv;
+  readonly parts: Parts;
+  readonly deps: StageDeps;
+  readonly manifest: Manifest;
+}): readonly Duty[] {
+  const { redis, log } = around;
+  const { times } = core;
+  const system = createSystemStore(redis);
+  const health = () => healthOf({ redis, system, allowVolatileRedis: env.allowVolatileRedis, log });
+  const schedules = createScheduleStore(redis);
+  const about = { ...deps, manifest, env: env.appEnv, schedules, system, ground, health, log };
+  const seals = createSealStore(redis);
+  const hold: SealStore['hold'] = (...of) => seals.hold(...of);
+  const url = env.heartbeatUrl;
+  return [
+    { everyMs: times.sweepMs, does: () => goOn(about) },
+    { everyMs: times.scheduleMs, does: () => beginWhatIsDue(about) },
+    ...(url === null ? [] : [heartbeat({ url, door, hold, health, times })]),
+  ];
 }

@@ -1,20 +1,13 @@
 // /healthz, /health and /flags: public, cheap, and true: Redis is asked, and every worker family must have beaten.
 import { createRoute, z } from '@hono/zod-openapi';
 import { isVelvetError } from '../../shared/lib/errors.ts';
-import { logfields } from '../../shared/lib/log.ts';
-import { fullReason, unfitReasons } from '../../shared/redis/connection.ts';
+import { healthOf } from '../../shared/redis/health.ts';
 import { demand, mayTouch, type Caller } from '../auth.ts';
 import type { Limiter } from '../limits.ts';
 import { newRouter, type ApiDeps, type App } from '../router.ts';
 import { anyAnswer } from '../schemas.ts';
 
 export const healthPaths = ['/healthz', '/health'] as const;
-
-export interface Health {
-  readonly status: 'ok' | 'degraded';
-  readonly failing?: readonly string[];
-  readonly warnings?: Readonly<Record<string, string>>;
-}
 
 /** Other parameters are a monitor's own; but `deep` means something, and whoever asks for it is about to revoke. */
 const healthQuery = z.object({
@@ -27,27 +20,6 @@ const healthQuery = z.object({
         'Has the stage worker log in to the vault and the vendors, 10 s at most; needs a service token.',
     }),
 });
-
-/** What is failing now; empty where new rotations may be started. */
-export async function healthOf(deps: ApiDeps): Promise<Health> {
-  try {
-    const [unfit, full, silent, warnings] = await Promise.all([
-      deps.allowVolatileRedis ? [] : unfitReasons(deps.redis),
-      fullReason(deps.redis),
-      deps.system.silentFamilies(),
-      deps.system.unavailable(),
-    ]);
-    const failing = [
-      ...[...unfit, ...(full === null ? [] : [full])].map((reason) => `redis: ${reason}`),
-      ...silent.map((family) => `${family}: no process of this family has beaten for 30 s`),
-    ];
-    const warned = Object.keys(warnings).length === 0 ? {} : { warnings };
-    return failing.length === 0 ? { status: 'ok', ...warned } : { status: 'degraded', failing, ...warned };
-  } catch (error) {
-    deps.log.warn('health: redis did not answer', logfields(error));
-    return { status: 'degraded', failing: ['redis: unreachable'] };
-  }
-}
 
 /** What the stage worker said of each log-in that the caller may know of, and what of it fails. */
 async function deepHealth(deps: ApiDeps, caller: Caller): Promise<Record<string, unknown>> {

@@ -134,6 +134,7 @@ const instantly: Destination = {
   push: () => Promise.resolve({ version: '1' }),
   settled: () => Promise.resolve('yes'),
   readBack: () => neverAsked('a read-back'),
+  mayWrite: () => neverAsked('a permission'),
 };
 
 function neverAsked(what: string): never {

@@ -22,6 +22,8 @@ export interface EnvReader {
   redis(name: string): RedisEnv;
   /** An address without a slash at its end. https; http where it is to a loopback address and `loopback` allows that. */
   baseUrl(name: string, options: { readonly loopback: boolean }): string | null;
+  /** As `baseUrl`, of one page: whole, with path and query. */
+  pageUrl(name: string, options: { readonly loopback: boolean }): string | null;
 }
 
 export interface RedisEnv {
@@ -94,6 +96,13 @@ export function envReader(source: EnvSource): EnvReader {
       if (fault !== null) problem(`${name} must be ${fault}.`);
       return text.replace(/\/+$/, '');
     },
+    pageUrl(name, { loopback }) {
+      const text = get(name);
+      if (text === undefined) return null;
+      const fault = pageUrlFault(URL.parse(text), loopback);
+      if (fault !== null) problem(`${name} must be ${fault}.`);
+      return text;
+    },
   };
 }
 
@@ -138,11 +147,23 @@ function isKey(key: Buffer, text: string | undefined): boolean {
 
 /** What an address must be instead, or null where it is fine. */
 function baseUrlFault(url: URL | null, loopback: boolean): string | null {
-  const safe =
-    url?.protocol === 'https:' || (loopback && url?.protocol === 'http:' && isLoopback(url.hostname));
-  if (!safe) return `an https address${loopback ? ', or http to a loopback address' : ''}`;
+  if (url === null || !isSafe(url, loopback)) return safeAddress(loopback);
   const bare = url.username === '' && url.password === '' && url.search === '' && url.hash === '';
   return bare ? null : 'an address alone, without user, password, query or fragment';
+}
+
+function pageUrlFault(url: URL | null, loopback: boolean): string | null {
+  if (url === null || !isSafe(url, loopback)) return safeAddress(loopback);
+  const bare = url.username === '' && url.password === '' && url.hash === '';
+  return bare ? null : 'an address without user, password or fragment';
+}
+
+function isSafe(url: URL, loopback: boolean): boolean {
+  return url.protocol === 'https:' || (loopback && url.protocol === 'http:' && isLoopback(url.hostname));
+}
+
+function safeAddress(loopback: boolean): string {
+  return `an https address${loopback ? ', or http to a loopback address' : ''}`;
 }
 
 function isLoopback(hostname: string): boolean {

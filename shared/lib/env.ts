@@ -67,6 +67,8 @@ export interface StageEnv extends CommonEnv, LinkEnv, AlarmEnv, ValueEnv, Vendor
   readonly auditSigningKey: Buffer;
   /** How long audit events are kept before they leave for the log. */
   readonly auditDays: number;
+  /** What is called each minute while the fleet is whole; null where nobody listens. */
+  readonly heartbeatUrl: string | null;
 }
 
 export interface DistributeEnv extends CommonEnv, AlarmEnv, ValueEnv, VendorsEnv {}
@@ -169,6 +171,7 @@ const families: { readonly [F in Family]: (reader: EnvReader) => EnvByFamily[F] 
     auditSigningKey: reader.key('VELVET_AUDIT_SIGNING_KEY'),
     // The specification's default: a year, and the weeks in which somebody asks about it.
     auditDays: reader.days('VELVET_AUDIT_DAYS', 400),
+    heartbeatUrl: reader.pageUrl('HEARTBEAT_URL', { loopback: reader.get('VELVET_ALLOW_LOOPBACK') === '1' }),
   }),
   distribute: (reader) => ({
     ...readCommon(reader),

@@ -24,6 +24,9 @@ export interface NumberedEvent extends AuditEvent {
 /** What workers sign with in the audit trail, where no person acted. */
 export const systemOperator = 'system';
 
+/** What the schedule signs with: no person, and so never somebody's two-person gate. */
+export const scheduleOperator = 'schedule';
+
 interface Moment {
   readonly job: Job;
   /** The person, or `systemOperator`. */

@@ -1,7 +1,7 @@
 // How a job begins: its first record and its first event agree on who, when and what. Law: every job has one, whoever asks for it.
 import { isoTime } from '../lib/clock.ts';
 import type { JobRef } from '../rotation/effects.ts';
-import type { JobPatch } from '../rotation/job.ts';
+import type { JobPatch } from '../rotation/job-record.ts';
 import type { Row, Tally } from '../rotation/rows.ts';
 import type { AuditEvent } from './events.ts';
 import type { OpenRequest } from './job-writes.ts';

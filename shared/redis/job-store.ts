@@ -2,7 +2,8 @@
 import type { Redis } from 'ioredis';
 import type { Fence } from '../lib/lease.ts';
 import { taskId, type JobRef, type Task } from '../rotation/effects.ts';
-import { encodePatch, parseJob, type Job } from '../rotation/job.ts';
+import { encodePatch } from '../rotation/job-record.ts';
+import { parseJob, type Job } from '../rotation/job.ts';
 import { emptyTally, parseRow, tallyKeys, type Outcome, type Row, type Tally } from '../rotation/rows.ts';
 import {
   changeFields,
@@ -18,6 +19,7 @@ import {
   type OpenRequest,
   type RowWrite,
 } from './job-writes.ts';
+import { scheduleOperator } from './events.ts';
 import { credentialKeys, systemKeys, type CredentialKeys } from './keys.ts';
 import { guarded, keyMismatch, refuse, understood } from './refusals.ts';
 import { answers, runScript } from './scripts.ts';
@@ -39,8 +41,10 @@ export interface JobStore {
   kick(job: Job, task: Task): Promise<boolean>;
   fence(ref: Pick<JobRef, 'credential' | 'env'>): Promise<Fence | null>;
   claimant(ref: Pick<JobRef, 'credential' | 'env'>): Promise<string | null>;
-  /** Newest first. */
+  /** Newest first; without the drift checks that the schedule made. */
   list(credential: string, env: string, limit: number): Promise<readonly Job[]>;
+  /** Those, newest first. */
+  checks(credential: string, env: string, limit: number): Promise<readonly Job[]>;
   openJobs(credential: string, env: string): Promise<readonly Job[]>;
   /** Whether something was done once already for the job (a message delivered), and the note that it was. */
   hasReceipt(ref: JobRef, key: string): Promise<boolean>;
@@ -84,6 +88,14 @@ export function createJobStore(redis: Redis, idempotencyKeepMs: number): JobStor
     return jobs.filter((job) => job !== null);
   }
 
+  async function newest(
+    ref: Pick<JobRef, 'credential' | 'env'>,
+    of: 'jobs' | 'checks',
+    limit: number,
+  ): Promise<readonly Job[]> {
+    return loadAll(ref, await guarded(redis.zrange(keysOf(ref)[of], 0, String(limit - 1), 'REV')));
+  }
+
   return {
     load,
 
@@ -109,7 +121,7 @@ export function createJobStore(redis: Redis, idempotencyKeepMs: number): JobStor
       const own = [
         keys.job(ref.jobId),
         keys.rows(ref.jobId),
-        keys.jobs,
+        fields.flow_type === 'testing' && fields.created_by === scheduleOperator ? keys.checks : keys.jobs,
         keys.open,
         keys.events,
         keys.seq,
@@ -218,10 +230,8 @@ export function createJobStore(redis: Redis, idempotencyKeepMs: number): JobStor
     fence: (ref) => guarded(redis.get(keysOf(ref).fence)),
     claimant: (ref) => guarded(redis.get(keysOf(ref).claim)),
 
-    async list(credential, env, limit) {
-      const ids = await guarded(redis.zrange(keysOf({ credential, env }).jobs, 0, String(limit - 1), 'REV'));
-      return loadAll({ credential, env }, ids);
-    },
+    list: (credential, env, limit) => newest({ credential, env }, 'jobs', limit),
+    checks: (credential, env, limit) => newest({ credential, env }, 'checks', limit),
 
     async openJobs(credential, env) {
       return loadAll({ credential, env }, await guarded(redis.smembers(keysOf({ credential, env }).open)));

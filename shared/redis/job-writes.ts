@@ -2,7 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import type { Fence } from '../lib/lease.ts';
 import { taskId, type JobRef, type Task } from '../rotation/effects.ts';
-import { encodePatch, type Job, type JobPatch } from '../rotation/job.ts';
+import { encodePatch, type JobPatch } from '../rotation/job-record.ts';
+import { takesClaim, type Job } from '../rotation/job.ts';
 import { tallyKeys, type Outcome, type Row, type Tally } from '../rotation/rows.ts';
 import type { Status } from '../rotation/statuses.ts';
 import type { AuditEvent } from './events.ts';
@@ -117,7 +118,7 @@ export function rowArg(request: RowWrite): ScriptArg {
     consumer_id: before.consumer_id,
     version: String(job.version),
     fence: request.fence ?? '',
-    claim: job.flowType === 'testing' ? 'none' : 'keep',
+    claim: takesClaim(job) ? 'keep' : 'none',
     rev: String(before.rev),
     wake: credentialKeys(job.credential, job.env).wake,
     delta: Object.fromEntries(Object.entries(request.delta).filter(([, by]) => by !== 0)),

@@ -18,6 +18,10 @@ export interface CredentialKeys {
   readonly fence: string;
   /** Sorted set of job ids by creation. */
   readonly jobs: string;
+  /** The same of the drift checks that nobody asked for: there is one a day, and they would hide the rotations. */
+  readonly checks: string;
+  /** What the schedule knows of the credential: how old its value is, what was begun and said for which time. */
+  readonly schedule: string;
   /** Ids of the jobs that the sweeper looks at. */
   readonly open: string;
   /** The stream of everything that happened: audit trail, feed and history. */
@@ -60,6 +64,8 @@ function keysOf(credential: string, env: string): CredentialKeys {
     claim: `${base}:claim`,
     fence: `${base}:fence`,
     jobs: `${base}:jobs`,
+    checks: `${base}:checks`,
+    schedule: `${base}:schedule`,
     open: `${base}:open`,
     events: `${base}:events`,
     seq: `${base}:seq`,

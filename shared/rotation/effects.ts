@@ -16,8 +16,11 @@ export const effects = {
   enqueue_lockout:      { queue: 'stage',       does: 'start proving that every consumer is locked out' },
   push_row:             { queue: 'distribute',  does: 'write the new value to one consumer' },
   read_back_row:        { queue: 'distribute',  does: 'read one consumer\'s destination back' },
+  inspect_row:          { queue: 'distribute',  does: 'look at one consumer for a test, changing nothing' },
   probe_row:            { queue: 'healthcheck', does: 'ask one consumer what it runs on' },
   notify:               { queue: 'notify',      does: 'tell the operator' },
+  tell_stuck:           { queue: 'notify',      does: 'tell the alert channel that a job is stuck' },
+  tell_overdue:         { queue: 'notify',      does: 'tell the alert channel that a credential is overdue' },
   page_leak:            { queue: 'notify',      does: 'raise the alarm' },
   update_alarm:         { queue: 'notify',      does: 'bring a raised alarm up to date' },
 } as const satisfies Record<string, { queue: QueueName; does: string }>;

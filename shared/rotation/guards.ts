@@ -34,6 +34,8 @@ const guardTable = {
   flowIsOperational: { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.flowType === 'operational' },
   flowIsTesting:     { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.flowType === 'testing' },
   flowIsNotTesting:  { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.flowType !== 'testing' },
+  testPassed:        { about: 'job',     code: 'invariant_broken',       holds: testPassed },
+  testRefused:       { about: 'job',     code: 'invariant_broken',       holds: (job) => !testPassed(job) },
   currentDead:       { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.currentState === 'dead' },
   authorityMayMint:  { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.mayMint },
   awaitingValue:     { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.awaiting === 'operator_value' },
@@ -74,6 +76,11 @@ const guardTable = {
 } as const satisfies Record<string, Guard>;
 export type GuardName = keyof typeof guardTable;
 export const guards: Readonly<Record<GuardName, Guard>> = guardTable;
+
+/** Of what a test asked of the vendor: a rotation could begin. */
+function testPassed(job: Job): boolean {
+  return job.currentState === 'alive' && job.mayMint && job.error === null;
+}
 
 /** Who let the mint be made is on record, and is not who asks. Not known is nobody. */
 function twoPersons(job: Job, { actor }: Facts): boolean {

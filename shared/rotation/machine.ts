@@ -2,7 +2,8 @@
 import type { ErrorCode } from '../lib/errors.ts';
 import type { Effect } from './effects.ts';
 import { guards, type Facts, type GuardName } from './guards.ts';
-import type { Job, JobPatch } from './job.ts';
+import type { JobPatch } from './job-record.ts';
+import { takesClaim, type Job } from './job.ts';
 import { closedOutcomes, type Outcome } from './rows.ts';
 import type { Status } from './statuses.ts';
 
@@ -49,13 +50,13 @@ const validateParked = ['validate_partial', 'validate_failed'] as const;
 const table = [
   { from: 'init',             on: 'verify',           by: 'operator', to: 'verifying', effects: ['enqueue_verify'], claim: 'take', fence: 'raise' },
   { from: 'verifying',        on: 'verify_succeeded', by: 'worker',   when: ['flowIsNotTesting'], to: 'verified', effects: ['notify'] },
-  { from: 'verifying',        on: 'verify_succeeded', by: 'worker',   when: ['flowIsTesting'], to: 'verifying', effects: ['open_rows'] },
+  { from: 'verifying',        on: 'verify_succeeded', by: 'worker',   when: ['flowIsTesting'], to: 'verifying', patch: { phase: 'inspect' }, effects: ['open_rows'] },
   { from: 'verifying',        on: 'verify_failed',    by: 'worker',   when: ['flowIsNotTesting'], to: 'verify_failed', effects: ['notify'] },
-  { from: 'verifying',        on: 'verify_failed',    by: 'worker',   when: ['flowIsTesting'], to: 'verifying', effects: ['open_rows'] },
-  { from: 'verifying',        on: 'rows_closed',      by: 'worker',   when: ['flowIsTesting', 'rowsAll', 'currentDead'], to: 'verify_failed' },
-  { from: 'verifying',        on: 'rows_closed',      by: 'worker',   when: ['flowIsTesting', 'rowsAll', 'previousAlive'], to: 'verified' },
-  { from: 'verifying',        on: 'rows_closed',      by: 'worker',   when: ['flowIsTesting', 'rowsSome'], to: 'verify_failed' },
-  { from: 'verifying',        on: 'rows_closed',      by: 'worker',   when: ['flowIsTesting', 'rowsNone'], to: 'verify_failed' },
+  { from: 'verifying',        on: 'verify_failed',    by: 'worker',   when: ['flowIsTesting'], to: 'verifying', patch: { phase: 'inspect' }, effects: ['open_rows'] },
+  { from: 'verifying',        on: 'rows_closed',      by: 'worker',   when: ['flowIsTesting', 'rowsAll', 'testRefused'], to: 'verify_failed', effects: ['notify'] },
+  { from: 'verifying',        on: 'rows_closed',      by: 'worker',   when: ['flowIsTesting', 'rowsAll', 'testPassed'], to: 'verified', effects: ['notify'] },
+  { from: 'verifying',        on: 'rows_closed',      by: 'worker',   when: ['flowIsTesting', 'rowsSome'], to: 'verify_failed', effects: ['notify'] },
+  { from: 'verifying',        on: 'rows_closed',      by: 'worker',   when: ['flowIsTesting', 'rowsNone'], to: 'verify_failed', effects: ['notify'] },
   { from: 'verify_failed',    on: 'retry',            by: 'operator', when: ['flowIsNotTesting'], to: 'verifying', effects: ['enqueue_verify'] },
   { from: 'verify_failed',    on: 'proceed_mint',     by: 'operator', when: ['flowIsOperational', 'currentDead', 'authorityMayMint', 'deadAcknowledged', 'confirmGiven'], to: 'minting', effects: ['enqueue_mint'] },
   { from: 'verified',         on: 'proceed_mint',     by: 'operator', when: ['flowIsOperational', 'confirmMatches'], to: 'minting', effects: ['enqueue_mint'] },
@@ -105,7 +106,8 @@ const table = [
   { from: 'revoke_failed',    on: 'mark_revoked',     by: 'operator', when: ['twoPersons'], to: 'revoking', patch: { step: 'check' }, effects: ['enqueue_revoke_check'] },
   { from: 'init',             on: 'abort',            by: 'operator', to: 'aborted', patch: { cleanup: 'done' }, effects: ['notify'] },
   { from: 'rev_init',         on: 'abort',            by: 'operator', to: 'aborted', patch: { cleanup: 'done' }, effects: ['notify'] },
-  { from: 'verifying',        on: 'abort',            by: 'operator', to: 'aborted', patch: { cleanup: 'pending', phase: null, step: null, awaiting: null }, effects: ['enqueue_cleanup'], fence: 'raise' },
+  { from: 'verifying',        on: 'abort',            by: 'operator', when: ['flowIsTesting'], to: 'aborted', patch: { cleanup: 'done', phase: null }, effects: ['notify'] },
+  { from: 'verifying',        on: 'abort',            by: 'operator', when: ['flowIsNotTesting'], to: 'aborted', patch: { cleanup: 'pending', phase: null, step: null, awaiting: null }, effects: ['enqueue_cleanup'], fence: 'raise' },
   { from: afterVerifying,     on: 'abort',            by: 'operator', when: ['flowIsNotTesting', 'notPromoting'], to: 'aborted', patch: { cleanup: 'pending', phase: null, step: null, awaiting: null }, effects: ['enqueue_cleanup'], fence: 'raise' },
   { from: ['init', ...claiming, 'aborted'], on: 'reconciled', by: 'worker', when: ['flowIsNotTesting'], to: 'same' },
   { from: ['init', ...claiming, 'aborted'], on: 'reconcile_delayed', by: 'worker', when: ['flowIsNotTesting'], to: 'same' },
@@ -198,7 +200,7 @@ function decisionOf(job: Job, row: TransitionRow): Decision {
   const rowEffects = row.effects ?? [];
   const moving = rowEffects.find((effect) => !telling.includes(effect));
   const claimless =
-    job.flowType === 'testing' ||
+    !takesClaim(job) ||
     (row.claim !== 'take' &&
       (job.status === 'init' || job.status === 'rev_init' || job.cleanup === 'waiting'));
   return {

@@ -8,6 +8,8 @@ export const guardWords: Record<GuardName, string> = {
   flowIsOperational: 'the flow is operational',
   flowIsTesting:     'the flow is testing',
   flowIsNotTesting:  'the flow is not testing',
+  testPassed:        'the current token was found alive and the authority may mint',
+  testRefused:       'the current token was not found alive, or the authority may not mint',
   currentDead:       'the current token was found dead',
   authorityMayMint:  'the authority may mint',
   awaitingValue:     'a value is awaited',

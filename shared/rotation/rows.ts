@@ -11,8 +11,8 @@ export const rowStatuses = [
 ] as const;
 export type RowStatus = (typeof rowStatuses)[number];
 
-/** Which of a row's statuses a phase moves. `prove` is the second proving, in `revoking`. */
-export const phases = ['distribute', 'validate', 'prove'] as const;
+/** Which of a row's statuses a phase moves. `prove` is the second proving, in `revoking`; `inspect` is a test's look, which changes nothing. */
+export const phases = ['distribute', 'validate', 'prove', 'inspect'] as const;
 export type Phase = (typeof phases)[number];
 
 export const grades = ['possession', 'presented', 'read_back', 'by_hand', 'status_only'] as const;
@@ -51,6 +51,9 @@ export const rowSchema = z.object({
     .nullable()
     .default(null),
   wave_health: z.enum(['healthy', 'waiting']).nullable().default(null),
+  /** Of a test: whether everything that was asked about the consumer answered, and whether Velvet may write there. Null: not looked at. */
+  reachable: z.boolean().nullable().default(null),
+  may_write: z.enum(['yes', 'no', 'unknown']).nullable().default(null),
   confirmed_by: z.string().nullable().default(null),
   note: z.string().nullable().default(null),
   paced_until: instant.nullable().default(null),
@@ -90,6 +93,8 @@ export function newRow(pinned: PinnedRow, at: number): Row {
     error: null,
     probe: null,
     wave_health: null,
+    reachable: null,
+    may_write: null,
     confirmed_by: null,
     note: null,
     paced_until: null,

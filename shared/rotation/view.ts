@@ -19,6 +19,7 @@ export function publicJob(job: Job): Record<string, unknown> {
     cleanup: job.cleanup === 'waiting' ? 'pending' : job.cleanup,
     aborted_from: job.abortedFrom,
     force_revoke: job.forceRevoke,
+    auto_until: job.autoUntil,
     ticket_id: job.ticketId,
     ticket: job.ticket,
     old_auth_id: job.oldAuthId,
@@ -33,6 +34,18 @@ export function publicJob(job: Job): Record<string, unknown> {
     created_by: job.createdBy,
     created_at: iso(job.createdAt),
     updated_at: iso(job.updatedAt),
+  };
+}
+
+/** What a test has to say where the vendor had no objection: which consumers do not pass. Null of any other job. */
+export function testFinding(job: Job, rows: readonly Row[]): Record<string, unknown> | null {
+  if (job.flowType !== 'testing' || job.status !== 'verify_failed' || job.error !== null) return null;
+  const bad = rows.filter((row) => row.validate_status === 'failed');
+  const names = bad.map((row) => row.consumer_id).join(', ');
+  return {
+    code: bad[0]?.error?.code ?? 'consumer_not_proven',
+    detail: `Both tokens pass, and ${bad.length} of ${rows.length} consumers do not: ${names}. The \`error\` of each says what to do.`,
+    at: iso(job.statusSince),
   };
 }
 
@@ -54,6 +67,9 @@ export function publicRow(row: Row): Record<string, unknown> {
       at: time(row.probe.begun_at),
     },
     wave_health: row.wave_health,
+    ...(row.reachable === null && row.may_write === null
+      ? {}
+      : { reachable: row.reachable, may_write: row.may_write }),
     write_note: row.receipt?.note ?? null,
     // For whoever does the row by hand, and no secret: it stands in the manifest.
     instructions: row.pinned.instructions ?? null,

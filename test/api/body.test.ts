@@ -32,7 +32,7 @@ const rotateFaults: readonly Fault[] = [
   ['two unknown fields', creation('k', { a: 1, b: 2 }), /^unknown field 'a', 'b'\./, ['a', 'b']],
   ['a misspelt field', creation('k', { ticket: 'ROT-1' }), /^unknown field 'ticket'\./, ['ticket']],
   ['no flow', without(creation('k'), 'flow_type'), /^'flow_type' must be 'operational'/, ['flow_type']],
-  ['a flow that comes later', creation('k', { flow_type: 'revocation' }), /'revocation' and 'testing' come with a later one/, ['flow_type']],
+  ['a flow that comes later', creation('k', { flow_type: 'revocation' }), /'revocation' comes with a later release/, ['flow_type']],
   ['a flow of another type', creation('k', { flow_type: 7 }), /^'flow_type' must be 'operational'/, ['flow_type']],
   ['no key', without(creation('k'), 'idempotency_key'), /^'idempotency_key' is missing; it must be a string/, ['idempotency_key']],
   ['an empty key', creation(''), /^'idempotency_key' /, ['idempotency_key']],

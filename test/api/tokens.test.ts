@@ -1,5 +1,6 @@
 // GET /tokens and …/subscribers: what is registered here, what moves now, and why something cannot be rotated.
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createScheduleStore } from '../../shared/redis/schedule-store.ts';
 import { buildWorld, CREDENTIAL, ENV, until, type World, type WorldOptions } from '../harness.ts';
 import { startRedis, type RedisServer } from '../redis-server.ts';
 import { paths, refused, toVerified } from './asking.ts';
@@ -28,7 +29,15 @@ test('each credential with its state, its consumers here and its last rotation',
     more: { credentials: [other('HK_UNUSED', { active: false })] },
   });
   const consumers = ['heroku-config-raxx-api-prod', 'heroku-config-raxx-console-prod'];
-  const quiet = { active: true, rotating: false, last_rotation: null, consumers, unavailable: null };
+  const undated = { due: null, overdue: false, last_check: null };
+  const quiet = {
+    active: true,
+    rotating: false,
+    last_rotation: null,
+    consumers,
+    unavailable: null,
+    ...undated,
+  };
   expect(await tokens(world)).toEqual([
     { token_name: CREDENTIAL, ...quiet },
     { ...quiet, token_name: 'HK_UNUSED', active: false, consumers: [] },
@@ -42,6 +51,35 @@ test('each credential with its state, its consumers here and its last rotation',
   await world.stage(jobId, { action: 'abort' });
   await until(async () => ((await world.job(jobId)).cleanup === 'done' ? true : null));
   expect((await tokens(world))[0]).toMatchObject({ rotating: false, last_rotation: { status: 'aborted' } });
+});
+
+test('a dry run is listed with the rotations, and is none itself', async () => {
+  await using world = await idle();
+  const dryRun = (n: number) =>
+    world.api('POST', paths.rotate, { flow_type: 'testing', idempotency_key: `dry run ${n}` });
+  expect((await dryRun(0)).status).toBe(202);
+  expect((await tokens(world))[0]).toMatchObject({ last_rotation: null });
+  const jobId = await world.create();
+  for (let n = 1; n < 8; n++) await dryRun(n);
+  expect((await tokens(world))[0]).toMatchObject({ last_rotation: { job_id: jobId, status: 'init' } });
+  const { body } = await world.api('GET', `/tokens/${CREDENTIAL}/rotations?limit=100`);
+  expect(body['rotations']).toHaveLength(9);
+});
+
+test('a credential with a rotation is due so many days after its value was seen first', async () => {
+  const rotation = { every_days: 90, at: '03:30', auto_until: 'verified' };
+  await using world = await idle({ credential: { rotation } });
+  expect((await tokens(world))[0]).toMatchObject({ due: null, overdue: false });
+  const since = Date.now() - 90 * 86_400_000;
+  const schedules = createScheduleStore(world.redis);
+  const ref = { credential: CREDENTIAL, env: ENV };
+  await schedules.note(ref, { fingerprint: 'f', since });
+  const { due, overdue } = (await tokens(world))[0] ?? {};
+  expect(String(due)).toMatch(/T03:30:00\.000Z$/);
+  expect(Date.parse(String(due)) - since - 90 * 86_400_000).toBeLessThan(86_400_000);
+  expect(overdue).toBe(false);
+  await schedules.note(ref, { since: since - 3 * 86_400_000 });
+  expect((await tokens(world))[0]).toMatchObject({ overdue: true });
 });
 
 test('a credential rotates while any job holds it, though a later one was made and stopped', async () => {

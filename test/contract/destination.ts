@@ -2,6 +2,7 @@
 import { times } from '../../shared/times.ts';
 import assert from 'node:assert/strict';
 import { destinations } from '../../shared/manifest/vendors.ts';
+import { isVelvetError } from '../../shared/lib/errors.ts';
 import type { Secret } from '../../shared/lib/secret.ts';
 import type { Check } from './contract-test.ts';
 import { destinationFailureChecks } from './destination-failures.ts';
@@ -155,6 +156,23 @@ const evidenceChecks: readonly DestinationCheck[] = [
     async run({ destination, target, authority, next, previous, held, versions, changes }) {
       const before = [held(), versions()];
       await destination.readBack(callOf({ lease: null }), target, authority, { next, previous }, null);
+      assert.deepEqual([held(), versions()], before);
+      assert.equal(changes(), 0);
+    },
+  },
+  {
+    name: 'whether it may be written is told without writing, and not promised to who may not',
+    essential: true,
+    async run({ destination, target, authority, weakAuthority, held, versions, changes }) {
+      const before = [held(), versions()];
+      assert.notEqual(await destination.mayWrite(callOf({ lease: null }), target, authority), 'no');
+      const weak = await destination
+        .mayWrite(callOf({ lease: null }), target, weakAuthority)
+        .catch((error: unknown) => {
+          if (isVelvetError(error) && error.code === 'vendor_forbidden') return 'no';
+          throw error;
+        });
+      assert.notEqual(weak, 'yes');
       assert.deepEqual([held(), versions()], before);
       assert.equal(changes(), 0);
     },

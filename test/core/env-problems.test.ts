@@ -141,3 +141,14 @@ test('.env.example is an environment that stops at what only the installation ca
     'VELVET_AUDIT_SIGNING_KEY',
   ]);
 });
+
+test('the heartbeat is an address of its own, for the stage alone, and said nothing of where it is faulty', () => {
+  const HEARTBEAT_URL = 'https://monitor.example.com/ping/5a0b6f3e?rid=1';
+  expect(readEnv('stage', { ...full, HEARTBEAT_URL }).heartbeatUrl).toBe(HEARTBEAT_URL);
+  expect(readEnv('stage', full).heartbeatUrl).toBeNull();
+  expect(readEnv('notifier', { ...full, HEARTBEAT_URL })).not.toHaveProperty('heartbeatUrl');
+  for (const url of ['http://monitor.example.com/secret', 'https://me:secret@monitor.example.com/', 'secret'])
+    expect(problemsOf('stage', { ...full, HEARTBEAT_URL: url })).toEqual([
+      expect.stringMatching(/^HEARTBEAT_URL must be an (https )?address(?!.*secret)/),
+    ]);
+});

@@ -18,6 +18,8 @@ export const guardCases: Readonly<Record<GuardName, { readonly holds: Case; read
   flowIsOperational: { holds: { job: { flowType: 'operational' } },      fails: { job: { flowType: 'testing' } } },
   flowIsTesting:     { holds: { job: { flowType: 'testing' } },          fails: { job: { flowType: 'operational' } } },
   flowIsNotTesting:  { holds: { job: { flowType: 'operational' } },      fails: { job: { flowType: 'testing' } } },
+  testPassed:        { holds: { job: { currentState: 'alive', mayMint: true } }, fails: { job: { currentState: 'dead' } } },
+  testRefused:       { holds: { job: { currentState: 'absent' } },       fails: { job: { currentState: 'alive', mayMint: true } } },
   currentDead:       { holds: { job: { currentState: 'dead' } },         fails: { job: { currentState: 'absent' } } },
   authorityMayMint:  { holds: { job: { mayMint: true } },                fails: { job: { mayMint: false } } },
   awaitingValue:     { holds: { job: { awaiting: 'operator_value' } },   fails: { job: { awaiting: null } } },

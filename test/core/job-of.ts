@@ -8,7 +8,7 @@ export function jobOf(different: Partial<Job> = {}): Job {
   return {
     jobId: 'j1', credential, env: 'prod', flowType: 'operational',
     status: 'init', statusSince: 1_000, version: 1, statusVersion: 1, kick: 0, resume: null,
-    createdAt: 1_000, updatedAt: 1_000, createdBy: 'mona', forceRevoke: false, ticketId: null, ticket: null,
+    createdAt: 1_000, updatedAt: 1_000, createdBy: 'mona', forceRevoke: false, autoUntil: null, ticketId: null, ticket: null,
     mintedBy: null, mintBegun: false, movedBy: null, step: null, phase: null, awaiting: null, awaitingReason: null, valueId: null, cleanup: null,
     abortedFrom: null, cleanupSince: 0, restoring: false, wentBack: false, forced: false,
     currentState: null, mayMint: false, issuer: 'heroku-oauth', authority: 'HK_VELVET_BOOTSTRAP', issuerVerify: null, instructions: null, twoPerson: false,

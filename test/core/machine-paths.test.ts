@@ -223,7 +223,15 @@ describe('effects', () => {
     const used = new Set(transitions.flatMap((row) => row.effects ?? []));
     expect([...used].filter((effect) => !Object.hasOwn(effects, effect))).toEqual([]);
     const unused = (Object.keys(effects) as Effect[]).filter((effect) => !used.has(effect));
-    expect(unused.toSorted()).toEqual(['probe_row', 'push_row', 'read_back_row']);
+    expect(unused.toSorted()).toEqual([
+      'inspect_row',
+      'probe_row',
+      'push_row',
+      'read_back_row',
+      // Found by whoever sweeps: that time has passed is no transition.
+      'tell_overdue',
+      'tell_stuck',
+    ]);
   });
 
   test("a task's id is the same for the same task, another for another, and one that BullMQ accepts", () => {

@@ -1,5 +1,6 @@
 // Walks every path of the table from a new job, keeping of the record what the paths differ in.
-import type { Job, JobPatch } from '../../shared/rotation/job.ts';
+import type { JobPatch } from '../../shared/rotation/job-record.ts';
+import type { Job } from '../../shared/rotation/job.ts';
 import { decide, transitions, type Decision, type JobEvent } from '../../shared/rotation/machine.ts';
 import { together } from './guard-cases.ts';
 import { jobOf } from './job-of.ts';

@@ -23,8 +23,12 @@ export interface Prepared extends AsyncDisposable {
 }
 
 export async function prepare(redis: Redis, stage: StageCase): Promise<Prepared> {
-  const { apps, byHand = false } = stage;
-  const world = await scheduleWorld(redis, { byHand, ...(apps === undefined ? {} : { apps }) });
+  const { apps, byHand = false, flow } = stage;
+  const world = await scheduleWorld(redis, {
+    byHand,
+    ...(apps === undefined ? {} : { apps }),
+    ...(flow === undefined ? {} : { flow }),
+  });
   await stage.arrange(world);
   const moment = await world.save();
   return { moment, walked: new Set(), [Symbol.asyncDispose]: () => moment[Symbol.asyncDispose]() };
@@ -54,6 +58,8 @@ export async function schedule(
 /** An abort that came too late, or that this release does not take there, changes nothing. */
 function wanted(stage: StageCase, { kind }: Fault): readonly Status[] {
   const usual = stage.end ?? ['done'];
+  // Nothing went wrong, so nothing of what may come of that is good enough.
+  if (kind === 'none') return usual.slice(0, 1);
   return kind.includes('abort') ? ['aborted', ...usual] : usual;
 }
 

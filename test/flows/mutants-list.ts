@@ -201,4 +201,25 @@ export const mutants: readonly Mutant[] = [
     replace: '  const unasked = slots.pending(job.credential, fence);\n  if (kept === null) await underLease(deps, job, context, (call) => deps.vault.write(call, unasked, value));\n  const examined = await examine(deps, at, value).catch(',
     killedBy: { stage: 'a value is taken', fault: 'fail thrice' },
   },
+  {
+    name: 'every wave is opened at once',
+    file: 'shared/rotation/rows.ts',
+    find: 'return pending.filter((row) => row.pinned.wave === wave);',
+    replace: 'return pending.filter((row) => row.pinned.wave >= wave);',
+    killedBy: { stage: 'first wave is written', fault: 'fail thrice' },
+  },
+  {
+    name: 'a test takes the credential',
+    file: 'shared/rotation/job.ts',
+    find: "return job.flowType !== 'testing';",
+    replace: 'return job.flowType.length > 0;',
+    killedBy: { stage: 'test', fault: 'die' },
+  },
+  {
+    name: 'a test writes the current value where it looks',
+    file: 'workers/stages/inspect.ts',
+    find: '  const [look] = await lookAt(',
+    replace: "  const value = await deps.values.verified(job);\n  const lease = { fence: LOOKING, until: 0, remainingMs: () => 9_000 };\n  const authority = await deps.authorities.read(targetOf(row).update_auth_token_name);\n  if (value !== null) await deps.registry.destination(targetOf(row).update_method).push({ ...readCall(job, LOOKING, context), lease }, targetOf(row), authority, value);\n  const [look] = await lookAt(",
+    killedBy: { stage: 'test looks', fault: 'die' },
+  },
 ];

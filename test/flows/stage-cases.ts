@@ -2,20 +2,20 @@
 import type { Status } from '../../shared/rotation/statuses.ts';
 import { toRest } from '../schedule/run.ts';
 import type { Subject } from '../schedule/faults.ts';
-import type { AppSpec } from '../schedule/outside.ts';
+import { KEY, type AppSpec } from '../schedule/outside.ts';
 import { walk } from '../schedule/walk.ts';
 import type { ScheduleWorld } from '../schedule/world.ts';
 
 export interface StageCase {
   readonly name: string;
   /** Which file runs it; three of them share two workers well. */
-  readonly part: 'to the written value' | 'to the end' | 'back' | 'by hand';
+  readonly part: 'to the written value' | 'to the end' | 'back' | 'by hand' | 'waves' | 'test';
   readonly subject: Subject;
   /** Undisturbed, up to the moment before. */
   readonly arrange: (world: ScheduleWorld) => Promise<void>;
   /** What sets the stage off. */
   readonly begin: (world: ScheduleWorld) => void;
-  /** Where the job must stand in the end, after everything that went wrong was tried again. */
+  /** Where the job must stand in the end, after everything that went wrong was tried again; undisturbed, at the first of them. */
   readonly end?: readonly Status[];
   /** False where the same step of a smaller world is switched at every pair of effects already. */
   readonly switches?: false;
@@ -24,6 +24,8 @@ export interface StageCase {
   readonly apps?: readonly AppSpec[];
   /** A person mints and revokes. */
   readonly byHand?: true;
+  /** What the job is; a rotation unless given. */
+  readonly flow?: 'testing';
 }
 
 const proves = { name: 'raxx-console-prod' };
@@ -163,9 +165,74 @@ const byHand: readonly Omit<StageCase, 'part' | 'byHand'>[] = [
   { name: 'mark_revoked where a person revokes', subject: { what: 'enqueue_revoke_check' }, arrange: oldOneEnded,     begin: markRevoked, apps: [proves] },
 ];
 
+const staging = { name: 'raxx-staging', wave: 1 };
+const production = { name: 'raxx-console-prod', wave: 2 };
+const inWaves = [staging, production] as const;
+
+/** The first wave could not be written, and holds the second one back. */
+async function firstWaveFailed(world: ScheduleWorld): Promise<void> {
+  await walk(world, 'verified');
+  await failing(world, mint, { request: 'PATCH /apps/raxx-staging', how: 'fail' });
+}
+
+async function firstWaveWrittenByHand(world: ScheduleWorld): Promise<void> {
+  await firstWaveFailed(world);
+  const { newAuthId } = await world.job();
+  const minted = world.outside.account.authorizations().find(({ id }) => id === newAuthId);
+  world.outside.apps[0]?.patchConfig({ [KEY]: minted?.token ?? '' });
+  await toRest(world);
+}
+
+const skip = (world: ScheduleWorld) =>
+  void world.operate({ action: 'skip_consumer', consumer_id: staging.name, reason: 'it is being moved' });
+const confirm = (world: ScheduleWorld) =>
+  void world.operate({ action: 'confirm_consumer', consumer_id: staging.name, note: 'written by hand' });
+
+// oxfmt-ignore
+const waves: readonly Omit<StageCase, 'part'>[] = [
+  { name: 'first wave is written',    subject: { what: 'push_row raxx-staging' },       arrange: before('verified'),  begin: mint,    apps: inWaves, switches: false },
+  { name: 'first wave is complete',   subject: { what: 'push_row raxx-staging', nth: 1 }, arrange: before('verified'), begin: mint,   apps: inWaves, switches: false },
+  { name: 'second wave opens',        subject: { what: 'open_rows', nth: 1 },           arrange: before('verified'),  begin: mint,    apps: inWaves },
+  { name: 'second wave is written',   subject: { what: 'push_row raxx-console-prod' },  arrange: before('verified'),  begin: mint,    apps: inWaves, switches: false },
+  { name: 'retry of the first wave',  subject: { what: 'open_rows' },                   arrange: firstWaveFailed,     begin: retry,   apps: inWaves },
+  { name: 'retry opens the second',   subject: { what: 'open_rows', nth: 1 },           arrange: firstWaveFailed,     begin: retry,   apps: inWaves, switches: false },
+  { name: 'retry is asked for',       subject: { what: 'retry' },                       arrange: firstWaveFailed,     begin: retry,   apps: inWaves, asks: true },
+  { name: 'skip is asked for',        subject: { what: 'skip_consumer' },               arrange: firstWaveFailed,     begin: skip,    apps: inWaves, asks: true },
+  { name: 'skip opens the second',    subject: { what: 'open_rows' },                   arrange: firstWaveFailed,     begin: skip,    apps: inWaves, switches: false },
+  { name: 'confirm is asked for',     subject: { what: 'confirm_consumer' },            arrange: firstWaveWrittenByHand, begin: confirm, apps: inWaves, asks: true },
+  { name: 'confirm opens the second', subject: { what: 'open_rows' },                   arrange: firstWaveWrittenByHand, begin: confirm, apps: inWaves, switches: false },
+];
+
+const ROTATION = '5c0d9a77-1f0e-4c58-9f6b-2f1f6f0f7b42';
+const fresh = () => Promise.resolve();
+
+/** A rotation that waits at its gate and holds the credential. */
+async function besideARotation(world: ScheduleWorld): Promise<void> {
+  await world.openJob(ROTATION, false);
+  world.operate({ action: 'verify' }, 'bob', { ref: { ...world.ref, jobId: ROTATION } });
+  await toRest(world);
+}
+
+// A vendor that fails as often as it is asked ends a test with what was seen of it: that is a finding, and no rotation.
+const found: readonly Status[] = ['verified', 'verify_failed'];
+const dryRun = { flow: 'testing', begin: verify, end: found } as const;
+
+// oxfmt-ignore
+const tests: readonly Omit<StageCase, 'part'>[] = [
+  { name: 'test',                     subject: { what: 'enqueue_verify' },              arrange: fresh,               ...dryRun },
+  { name: 'test opens its rows',      subject: { what: 'open_rows' },                   arrange: fresh,               ...dryRun },
+  { name: 'test looks',               subject: { what: 'inspect_row' },                 arrange: fresh,               ...dryRun, apps: [proves] },
+  { name: 'test looks at two',        subject: { what: 'inspect_row raxx-console-prod', other: 'inspect_row raxx-worker-prod' }, arrange: fresh, ...dryRun, switches: false },
+  { name: 'test is asked for',        subject: { what: 'verify' },                      arrange: fresh,               ...dryRun, asks: true },
+  { name: 'test beside a rotation',   subject: { what: 'inspect_row' },                 arrange: besideARotation,     ...dryRun, switches: false },
+  { name: 'test is begun beside one', subject: { what: 'enqueue_verify' },              arrange: besideARotation,     ...dryRun, switches: false },
+];
+
 export const stageCases: readonly StageCase[] = [
   ...written.map((one) => ({ ...one, part: 'to the written value' as const })),
   ...ended.map((one) => ({ ...one, part: 'to the end' as const })),
   ...back.map((one) => ({ ...one, part: 'back' as const })),
   ...byHand.map((one) => ({ ...one, part: 'by hand' as const, byHand: true as const })),
+  ...waves.map((one) => ({ ...one, part: 'waves' as const })),
+  ...tests.map((one) => ({ ...one, part: 'test' as const })),
 ];

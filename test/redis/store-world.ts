@@ -8,7 +8,8 @@ import { createJobStore, type JobStore } from '../../shared/redis/job-store.ts';
 import type { CommitRequest, OpenRequest, RowWrite } from '../../shared/redis/job-writes.ts';
 import { credentialKeys } from '../../shared/redis/keys.ts';
 import type { JobRef } from '../../shared/rotation/effects.ts';
-import type { Job, JobPatch } from '../../shared/rotation/job.ts';
+import type { JobPatch } from '../../shared/rotation/job-record.ts';
+import type { Job } from '../../shared/rotation/job.ts';
 import { emptyTally, newRow, tally, withStatus, type Row } from '../../shared/rotation/rows.ts';
 
 export const CREDENTIAL = 'HK_PLATFORM_FULL';

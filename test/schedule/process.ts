@@ -17,6 +17,7 @@ import type { ApiDeps } from '../../api/router.ts';
 import type { DistributeDeps } from '../../workers/stages/deps.ts';
 import { answerLook } from '../../workers/stages/look.ts';
 import { openRows, startPhase } from '../../workers/stages/fan-out.ts';
+import { inspect } from '../../workers/stages/inspect.ts';
 import { mint } from '../../workers/stages/mint.ts';
 import { probe } from '../../workers/stages/probe.ts';
 import { push } from '../../workers/stages/push.ts';
@@ -153,6 +154,7 @@ function handlersOf(deps: DistributeDeps, typedValues: TypedValues): Handlers {
     enqueue_cleanup: cleanup(deps),
     push_row: push(deps),
     read_back_row: readBack(deps),
+    inspect_row: inspect(deps),
     probe_row: probe(deps),
   };
 }

@@ -2,7 +2,7 @@
 import { credentialKeys } from '../../shared/redis/keys.ts';
 import { taskId } from '../../shared/rotation/effects.ts';
 import { isMinted } from '../../shared/rotation/new-token.ts';
-import { isOver, kindOf, type Job } from '../../shared/rotation/job.ts';
+import { isOver, kindOf, takesClaim, type Job } from '../../shared/rotation/job.ts';
 import { openResiduals } from '../../shared/rotation/residuals.ts';
 import { mayHoldNew, tally, type Row } from '../../shared/rotation/rows.ts';
 import { Secret } from '../../shared/lib/secret.ts';
@@ -28,7 +28,14 @@ interface Sight {
 /** Empty where every invariant holds. To be asked of a world at rest. */
 export async function violations(world: ScheduleWorld): Promise<readonly string[]> {
   const sight = await lookUpon(world);
-  return [...(await ofTheJob(sight)), ...consumers(sight), ...(await leaks(world)), ...(await unread(sight))];
+  return [
+    ...(await ofTheJob(sight)),
+    ...consumers(sight),
+    ...waves(sight),
+    ...changedByTest(sight),
+    ...(await leaks(world)),
+    ...(await unread(sight)),
+  ];
 }
 
 /** All but what is said of consumers, and the search for leaked values. */
@@ -171,7 +178,9 @@ function consumers({ world, job, rows, held, named }: Sight): readonly string[] 
     const [running, written] = [app.env()[KEY] ?? '', app.config[KEY] ?? ''];
     const found: string[] = [];
     if (app.config['OTHER'] !== 'left alone') found.push(`4 consumers: ${app.name} lost another config var`);
-    if (!named.has(app.name)) {
+    // What becomes of a row that was skipped is the word of whoever skipped it.
+    const skipped = row?.distribute_status === 'skipped';
+    if (!named.has(app.name) && !skipped) {
       if (!heroku.isLive(running)) found.push(`4 consumers: ${app.name} runs on a dead token`);
       if (!heroku.isLive(written)) found.push(`4 consumers: ${app.name} holds a dead token`);
       if (job.status === 'done' && row?.validate_status !== 'skipped' && running !== newToken)
@@ -186,8 +195,42 @@ function consumers({ world, job, rows, held, named }: Sight): readonly string[] 
     const mayHold = row !== undefined && mayHoldNew(row);
     if (written !== first.token && !mayHold)
       found.push(`4 consumers: nothing says that ${app.name} may hold the new value`);
-    return [...found, ...notKept(app, held)];
+    return skipped ? found : [...found, ...notKept(app, held)];
   });
+}
+
+const complete: readonly Row['distribute_status'][] = ['succeeded', 'skipped'];
+
+/** By the places' own memory: nobody was written to before every earlier wave was complete. */
+function waves({ world, rows }: Sight): readonly string[] {
+  return world.outside.apps.flatMap((app) => {
+    const row = rows.find((one) => one.consumer_id === app.name);
+    if (row === undefined || app.releases.length === 1) return [];
+    return rows
+      .filter((one) => one.pinned.wave < row.pinned.wave && !complete.includes(one.distribute_status))
+      .map(
+        (one) =>
+          `W waves: ${app.name} was written before ${one.consumer_id}, which is ${one.distribute_status}`,
+      );
+  });
+}
+
+/** By everybody's own memory: a test asked for no change, and came by none. Whoever holds the credential still does. */
+function changedByTest({ world, job, held }: Sight): readonly string[] {
+  if (job.flowType !== 'testing') return [];
+  const { heroku, account, apps, bootstrap, first } = world.outside;
+  const found = heroku.requests
+    .filter(({ method }) => method !== 'GET' && method !== 'HEAD')
+    .map(({ route }) => `T test: asked for ${route}`);
+  const tokens = account.authorizations().map(({ id }) => id);
+  if (tokens.toSorted().join() !== [bootstrap.id, first.id].toSorted().join())
+    found.push(`T test: the account has ${tokens.length} authorizations`);
+  for (const app of apps)
+    if (app.releases.length !== 1 || app.config[KEY] !== first.token)
+      found.push(`T test: ${app.name} was changed`);
+  if ([...held].join() !== [slots.current(CREDENTIAL), first.token].join())
+    found.push(`T test: the vault holds ${[...held.keys()].join(', ')}`);
+  return found;
 }
 
 function notKept(app: HerokuApp, held: ReadonlyMap<string, string>): readonly string[] {
@@ -209,6 +252,7 @@ function oldToken({ world, job }: Sight): readonly string[] {
 
 async function claim({ world, job, named }: Sight): Promise<readonly string[]> {
   const claimant = await world.store.claimant(world.ref);
+  if (!takesClaim(job)) return claimant === job.jobId ? ['7 claim: a test has taken it'] : [];
   const free = job.status === 'init' || over(job);
   if (free && claimant !== null) return [`7 claim: ${job.status}, and still claimed by ${claimant}`];
   if (free && named.size > 0) return ['7 claim: free while a residual is open'];

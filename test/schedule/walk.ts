@@ -1,6 +1,6 @@
 // How an operator moves a world: yes at every gate, and once more where something failed.
 import type { StageBody } from '../../api/stage-bodies.ts';
-import type { Job } from '../../shared/rotation/job.ts';
+import { isOver, type Job } from '../../shared/rotation/job.ts';
 import { openResiduals } from '../../shared/rotation/residuals.ts';
 import type { Status } from '../../shared/rotation/statuses.ts';
 import { standing, toRest, type Director } from './run.ts';
@@ -55,7 +55,7 @@ export async function walk(
     const { status } = job;
     const usual = status === 'aborted' && job.cleanup === 'needs_person' ? wayOut(world) : yes[status];
     const body = byHand(world, job) ?? usual;
-    if (status === goal || body === undefined) return;
+    if (status === goal || body === undefined || isOver(job)) return;
     world.operate(body);
     await toRest(world, director);
   }

@@ -8,6 +8,7 @@ import { firstRecord } from '../../shared/redis/first-record.ts';
 import { createJobStore, type JobStore } from '../../shared/redis/job-store.ts';
 import type { JobRef } from '../../shared/rotation/effects.ts';
 import type { Job } from '../../shared/rotation/job.ts';
+import type { FlowType } from '../../shared/rotation/statuses.ts';
 import { times as productTimes, type Times } from '../../shared/times.ts';
 import type { Vault } from '../../workers/vault/contract.ts';
 import { redisAnswers, redisThrough } from './doors.ts';
@@ -28,6 +29,8 @@ export interface WorldOptions {
   readonly forceRevoke?: boolean;
   /** A person mints and revokes; the vendor is only asked whether a token works. */
   readonly byHand?: boolean;
+  /** What the world's own job is; a rotation unless given. */
+  readonly flow?: FlowType;
 }
 
 /** A world as it stood at rest: each world that begins there is as cheap as what happens in it. */
@@ -67,7 +70,7 @@ export interface ScheduleWorld extends AsyncDisposable {
   /** An operator's action; what it was answered is in `answers`, in order. */
   operate(body: StageBody, who?: string, asked?: Asked): Strand;
   /** A further job of the credential. */
-  openJob(jobId: string, forceRevoke: boolean): Promise<void>;
+  openJob(jobId: string, forceRevoke: boolean, flow?: FlowType): Promise<void>;
   readonly answers: readonly unknown[];
   /** The process stops for good, in the middle of whatever it does. Its tasks are found later. */
   kill(process: Process): void;
@@ -89,7 +92,7 @@ export async function scheduleWorld(redis: Redis, options: WorldOptions = {}): P
   const ground = await createGround(redis, options.apps ?? twoApps, options.byHand ?? false);
   const times = { ...productTimes, ...options.times };
   const world = worldOn(ground, times, { entries: [], log: [] }, () => ground.remove());
-  await world.openJob(ref.jobId, options.forceRevoke ?? false);
+  await world.openJob(ref.jobId, options.forceRevoke ?? false, options.flow);
   return world;
 }
 
@@ -198,9 +201,9 @@ function worldOn(ground: Ground, times: Times, memory: Memory, end: () => void):
         ),
       );
     },
-    async openJob(jobId, forceRevoke) {
+    async openJob(jobId, forceRevoke, flow = 'operational') {
       const straight = createJobStore(redis, times.idempotencyKeepMs);
-      await openJob(straight, { ...ref, jobId }, { outside, time, forceRevoke });
+      await openJob(straight, { ...ref, jobId }, { outside, time, forceRevoke, flow });
       doors.answers.forget();
     },
     kill(on) {
@@ -251,9 +254,10 @@ interface Opened {
   readonly outside: Outside;
   readonly time: Time;
   readonly forceRevoke: boolean;
+  readonly flow: FlowType;
 }
 
-async function openJob(store: JobStore, ref: JobRef, { outside, time, forceRevoke }: Opened): Promise<void> {
+async function openJob(store: JobStore, ref: JobRef, { outside, time, ...asked }: Opened): Promise<void> {
   const now = time.now();
   const pins = pinned(outside.manifest, ref.credential, ref.env, now);
   if (pins === null) throw new Error('the manifest has no such credential');
@@ -262,7 +266,7 @@ async function openJob(store: JobStore, ref: JobRef, { outside, time, forceRevok
       ref,
       by: { operatorId: 'ada' },
       pins,
-      asked: { force_revoke: forceRevoke },
+      asked: { force_revoke: asked.forceRevoke, flow_type: asked.flow },
       detail: {},
       idem: { hash: ref.jobId, bodyHash: 'schedule' },
       now,

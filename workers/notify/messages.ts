@@ -3,18 +3,28 @@ import { onlyAPersonIsLeft, type Job } from '../../shared/rotation/job.ts';
 import { openResiduals } from '../../shared/rotation/residuals.ts';
 import { provenByVelvet, statusIn, type Row } from '../../shared/rotation/rows.ts';
 import { valueWanted } from '../../shared/rotation/view.ts';
+import { scheduleOperator } from '../../shared/redis/events.ts';
 import type { Status } from '../../shared/rotation/statuses.ts';
 
 /** The message for the job's present status, or null where it moves by itself and nobody need know. */
 export function messageFor(job: Job, rows: readonly Row[], publicUrl: string | null): string | null {
-  const said = onlyAPersonIsLeft(job) ? rowsWait(job, rows) : sentences[job.status]?.(job, rows);
-  if (said === undefined || said === null) return null;
-  const where = `\`${escaped(job.credential)}\` (${job.env}), job \`${job.jobId}\``;
-  const link = publicUrl === null ? '' : `\n${publicUrl}/tokens/${job.credential}/rotations/${job.jobId}`;
-  return `${said.title}: ${where}${said.rest}${link}`;
+  const said = saidOf(job, rows);
+  return said === undefined || said === null ? null : about(job, said, publicUrl);
 }
 
-interface Said {
+function saidOf(job: Job, rows: readonly Row[]): Said | null | undefined {
+  if (job.flowType === 'testing') return ofTest(job, rows);
+  return onlyAPersonIsLeft(job) ? rowsWait(job, rows) : sentences[job.status]?.(job, rows);
+}
+
+/** A message about one job: what it is about, where to look. */
+export function about(job: Job, { title, rest }: Said, publicUrl: string | null): string {
+  const where = `\`${escaped(job.credential)}\` (${job.env}), job \`${job.jobId}\``;
+  const link = publicUrl === null ? '' : `\n${publicUrl}/tokens/${job.credential}/rotations/${job.jobId}`;
+  return `${title}: ${where}${rest}${link}`;
+}
+
+export interface Said {
   readonly title: string;
   /** Goes on after the job's name, with its own punctuation. */
   readonly rest: string;
@@ -63,6 +73,28 @@ function stopped(job: Job): Said | null {
   return { title: 'Rotation aborted', rest: `, by ${escaped(job.movedBy?.operatorId ?? 'nobody')}. ${rest}` };
 }
 
+/** A test's end, to whoever asked for it; what the schedule's own found is told of as a drift, or not at all. */
+function ofTest(job: Job, rows: readonly Row[]): Said | null {
+  if (job.createdBy === scheduleOperator) return null;
+  if (job.status === 'aborted') return gate('Test stopped', '. Nothing was changed.');
+  if (job.status === 'verify_failed') return wrongIn(job, rows, 'Test found something to mend');
+  if (job.status !== 'verified') return null;
+  const counts = [
+    [rows.filter((row) => row.holds === 'old').length, 'hold the current value'],
+    [rows.filter((row) => row.holds === 'new').length, 'hold that of the open rotation'],
+    [rows.filter((row) => row.holds === 'unknown').length, 'cannot be read back'],
+  ] as const;
+  return gate('Test passed', `. Consumers: ${listed(counts)}. Both tokens pass; nothing was changed.`);
+}
+
+/** What a test found wrong: the vault's own value or the authority, and each consumer with what to do. */
+export function wrongIn(job: Job, rows: readonly Row[], title: string): Said {
+  const bad = rows.filter((row) => row.validate_status === 'failed');
+  const lines = bad.map((row) => `\n• ${escaped(row.consumer_id)}: ${escaped(row.error?.detail ?? 'no reason is known')}`); // prettier-ignore
+  const own = job.error === null ? '' : ` ${escaped(job.error.detail)}`;
+  return { title, rest: `.${own}${named(lines, '\n• ').join('')}` };
+}
+
 function rowsWait(job: Job, rows: readonly Row[]): Said {
   const phase = job.phase ?? 'validate';
   const mine = rows.filter((row) => statusIn(row, phase) === 'manual_required');
@@ -93,10 +125,14 @@ function evidence(job: Job, rows: readonly Row[]): string {
     [rows.filter((row) => row.validate_status === 'skipped').length, 'skipped'],
     [job.inactive.length, 'inactive and left out'],
   ] as const;
+  return listed(counts);
+}
+
+function listed(counts: readonly (readonly [count: number, what: string])[]): string {
   return counts.flatMap(([count, what]) => (count === 0 ? [] : [`${count} ${what}`])).join(', ');
 }
 
 /** Slack's three: anything else in a name, `<!channel>` above all, would be markup. */
-function escaped(text: string): string {
+export function escaped(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }

@@ -1,4 +1,5 @@
 // Jobs of which Redis lost everything while their values lie in the vault. Law: what has no record is given one under its own id, so that what it did is taken back like anything else.
+import { logfields, type Log } from '../../shared/lib/log.ts';
 import { pinnedAnew, type Pinned } from '../../shared/manifest/pin.ts';
 import type { Manifest } from '../../shared/manifest/schema.ts';
 import { systemOperator } from '../../shared/redis/events.ts';
@@ -47,13 +48,24 @@ export async function bringBack(
 /** Every job's id is one. Whatever else somebody put into the vault's folder names no job, and may be no part of a key. */
 const isJobId = (text: string) => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text);
 
+/** Credentials that are held against the world although Redis may know nothing of them: the manifest's, and those that the vault keeps a value of. */
+export async function keptCredentials(
+  deps: Pick<BringBackDeps, 'vault' | 'manifest'>,
+  log: Log,
+): Promise<readonly string[]> {
+  const names = deps.manifest.credentials.map(({ token_name }) => token_name);
+  const strays = await strayCredentials(deps).catch((error: unknown) => {
+    log.warn('the vault is not looked through for lost jobs yet', logfields(error));
+    return [];
+  });
+  return [...names, ...strays];
+}
+
 /**
  * Credentials that the vault keeps a previous value of although the manifest does not name them any more: nobody else would look
  * at what Redis lost of them.
  */
-export async function strayCredentials(
-  deps: Pick<BringBackDeps, 'vault' | 'manifest'>,
-): Promise<readonly string[]> {
+async function strayCredentials(deps: Pick<BringBackDeps, 'vault' | 'manifest'>): Promise<readonly string[]> {
   const known = new Set<string>(deps.manifest.credentials.map((one) => one.token_name));
   const kept = (await deps.vault.list('')).map((slot) => slot.split(slots.previousPrefix('')));
   const names = kept.flatMap(([name = '', jobId]) => (jobId !== undefined && isJobId(jobId) ? [name] : []));

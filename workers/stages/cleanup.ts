@@ -1,7 +1,8 @@
 // aborted: takes back what the job left behind, or says who must. Law: no value that a consumer may run on is deleted, and nothing is decided before nothing can be applied late.
 import { isVelvetError, type ErrorCode } from '../../shared/lib/errors.ts';
 import { openResiduals, reckoned, type Finding, type Residual } from '../../shared/rotation/residuals.ts';
-import type { Job, JobPatch } from '../../shared/rotation/job.ts';
+import type { JobPatch } from '../../shared/rotation/job-record.ts';
+import type { Job } from '../../shared/rotation/job.ts';
 import { isMinted, isValueNowhere } from '../../shared/rotation/new-token.ts';
 import { mayHoldNew, type Row } from '../../shared/rotation/rows.ts';
 import type { Handler, Verdict } from '../run.ts';

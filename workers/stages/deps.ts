@@ -9,7 +9,8 @@ import type { Relay } from '../../shared/queue/enqueue.ts';
 import type { Claims } from '../../shared/redis/claim.ts';
 import type { JobStore } from '../../shared/redis/job-store.ts';
 import type { Task } from '../../shared/rotation/effects.ts';
-import type { Job, JobPatch } from '../../shared/rotation/job.ts';
+import type { JobPatch } from '../../shared/rotation/job-record.ts';
+import type { Job } from '../../shared/rotation/job.ts';
 import { quietAfter, type Row } from '../../shared/rotation/rows.ts';
 import type { Times } from '../../shared/times.ts';
 import type { Speaker, Transitions } from '../../shared/transition.ts';
@@ -95,6 +96,24 @@ export interface Step {
   readonly job: Job;
   readonly fence: Fence;
   readonly context: TaskContext;
+}
+
+/** What an attempt is called that only looks: it has no fence, and so it gets no lease. */
+export const LOOKING: Fence = '0-look';
+
+/**
+ * Begins an attempt that changes nothing outside, of a job with or without a claim. Of several at once the first to commit is
+ * heard, which the job's version decides; the door sends no change of theirs, since they have no lease.
+ */
+export function looking(
+  deps: CoreDeps,
+  does: (at: Step) => Promise<Exclude<Verdict, 'done'> | void>,
+): Handler['run'] {
+  return async (task, context) => {
+    const job = await presentJob(deps, task);
+    const verdict = job === null ? undefined : await does({ task, job, fence: LOOKING, context });
+    return verdict ?? 'done';
+  };
 }
 
 /** Begins a step, once what an earlier attempt left open at the vendor or in the vault is over: it must be there to be found. */

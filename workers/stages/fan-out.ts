@@ -1,7 +1,7 @@
 // Opens the rows of a phase and gives each its task. Safe to repeat: what is open stays open, what has a live task gets no second one.
 import { VelvetError } from '../../shared/lib/errors.ts';
 import { taskId, type Effect, type Task } from '../../shared/rotation/effects.ts';
-import type { Job } from '../../shared/rotation/job.ts';
+import { takesClaim, type Job } from '../../shared/rotation/job.ts';
 import {
   readied,
   recounted,
@@ -49,13 +49,14 @@ export function openRows(deps: CoreDeps): Handler {
         throw new VelvetError('invariant_broken', `open_rows in ${job.status} without a phase`);
       const rows = await opened(deps, task, job, phase);
       if (rows === 'none to prove') return 'done';
-      const fence = (await deps.store.fence(job)) ?? '';
+      // Without a claim there is no fence of the job's own: the one that is there is another job's.
+      const fence = takesClaim(job) ? { fence: (await deps.store.fence(job)) ?? '' } : {};
       const due = rows.filter((row) => statusIn(row, phase) === 'in_progress');
       const tasks = due.flatMap((row) =>
         rowEffects(row, phase).map((effect): Task => ({
           ...task,
+          ...fence,
           effect,
-          fence,
           consumerId: row.consumer_id,
         })),
       );
@@ -144,15 +145,23 @@ function openedRow(row: Row, phase: Phase, now: number): Row {
   if (phase === 'distribute' && isByHand(row))
     return { ...withStatus(open, phase, 'manual_required'), touched: true };
   // Without an endpoint nothing can be asked: a person must look.
-  return phase !== 'distribute' && row.pinned.healthcheck_endpoint === null
+  return rowEffect[phase] === 'probe_row' && row.pinned.healthcheck_endpoint === null
     ? withStatus(open, phase, 'manual_required')
     : open;
 }
 
+/** What each row of a phase is opened for. */
+export const rowEffect: Readonly<Record<Phase, Effect>> = {
+  distribute: 'push_row',
+  validate: 'probe_row',
+  prove: 'probe_row',
+  inspect: 'inspect_row',
+};
+
 /** Which tasks an open row needs. A consumer that answered without proof also needs its destination read back. */
 function rowEffects(row: Row, phase: Phase): readonly Effect[] {
-  if (phase === 'distribute') return ['push_row'];
-  return needsReadBack(row) ? ['probe_row', 'read_back_row'] : ['probe_row'];
+  const effect = rowEffect[phase];
+  return effect === 'probe_row' && needsReadBack(row) ? [effect, 'read_back_row'] : [effect];
 }
 
 export function needsReadBack(row: Row): boolean {

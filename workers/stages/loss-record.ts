@@ -1,6 +1,7 @@
 // How a job's record takes up what Redis lost of it. Law: no version, fence or task id of the lost future is given to the present.
 import type { Fence } from '../../shared/lib/lease.ts';
-import type { Job, JobPatch } from '../../shared/rotation/job.ts';
+import type { JobPatch } from '../../shared/rotation/job-record.ts';
+import type { Job } from '../../shared/rotation/job.ts';
 import { quietAfter, type Row } from '../../shared/rotation/rows.ts';
 import type { Speaker } from '../../shared/transition.ts';
 import type { TaskContext } from '../run.ts';

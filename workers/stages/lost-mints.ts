@@ -2,7 +2,8 @@
 import type { Fence } from '../../shared/lib/lease.ts';
 import type { Secret } from '../../shared/lib/secret.ts';
 import { systemOperator } from '../../shared/redis/events.ts';
-import type { Job, JobPatch } from '../../shared/rotation/job.ts';
+import type { JobPatch } from '../../shared/rotation/job-record.ts';
+import type { Job } from '../../shared/rotation/job.ts';
 import type { TaskContext } from '../run.ts';
 import { slots } from '../vault/contract.ts';
 import { readHandle } from '../vault/handles.ts';

@@ -23,13 +23,14 @@ export interface OpenRow {
   readonly task: Task;
 }
 
-/** The row, where it is in progress in the phase that the task was made for and no later attempt has the fence; else null. */
+/** The row, where it is in progress in the phase that the task was made for and no later attempt has the fence, if the job has one; else null. */
 export async function presentRow(deps: CoreDeps, task: Task): Promise<OpenRow | null> {
   const standing = task.consumerId === undefined ? null : await deps.store.standing(task, task.consumerId);
   if (standing === null) return null;
   const { job, row, fence } = standing;
   if (job.statusVersion !== task.version || job.phase === null) return null;
-  if (fence !== task.fence || statusIn(row, job.phase) !== 'in_progress') return null;
+  if (task.fence !== undefined && fence !== task.fence) return null;
+  if (statusIn(row, job.phase) !== 'in_progress') return null;
   return { job, row, phase: job.phase, task };
 }
 

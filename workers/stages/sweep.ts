@@ -1,11 +1,12 @@
 // The rescuer: relays what was decided and not queued, and orders the work of silent jobs once more. Several may sweep at once.
 import { isVelvetError, type ErrorCode } from '../../shared/lib/errors.ts';
 import { kindOf, onlyAPersonIsLeft, type Job } from '../../shared/rotation/job.ts';
-import { noticeReceipt } from '../../shared/rotation/notices.ts';
+import { noticeReceipt, stuckOf, stuckReceipt } from '../../shared/rotation/notices.ts';
 import { taskId, type Effect, type Task } from '../../shared/rotation/effects.ts';
 import { statusIn, type Row } from '../../shared/rotation/rows.ts';
 import { logfields, type Log } from '../../shared/lib/log.ts';
 import type { CoreDeps } from './deps.ts';
+import { rowEffect } from './fan-out.ts';
 
 export interface SweepReport {
   readonly relayed: number;
@@ -22,6 +23,7 @@ export async function sweep(deps: CoreDeps, log: Log): Promise<SweepReport> {
       relayed += tasks.length;
       for (const job of await deps.store.openJobs(credential, env)) {
         await tellOfWaiting(deps, job);
+        await tellOfStuck(deps, job);
         await beginWaitingCleanup(deps, job);
         if (await rescued(deps, job)) {
           kicked += 1;
@@ -48,6 +50,21 @@ export async function sweep(deps: CoreDeps, log: Log): Promise<SweepReport> {
 async function tellOfWaiting(deps: CoreDeps, job: Job): Promise<void> {
   if (!onlyAPersonIsLeft(job) || (await deps.store.hasReceipt(job, noticeReceipt(job)))) return;
   const notice = taskOf(job, 'notify');
+  if ((await deps.relay.alive([notice])).size === 0) await deps.relay.addRows([notice]);
+}
+
+/** Said of each stuck status once, when it has stood for as long as one waits before anybody is bothered. */
+async function tellOfStuck(deps: CoreDeps, job: Job): Promise<void> {
+  const { stuckAfterMs } = deps.times;
+  const now = deps.clock.now();
+  const isStuck = (rows: readonly Row[]) => {
+    const stuck = stuckOf(job, rows, now, stuckAfterMs);
+    return stuck !== null && now - stuck.since >= stuckAfterMs;
+  };
+  // Rows can only have moved later than their job: they are read of one alone that stands still without them.
+  if (!isStuck([]) || (await deps.store.hasReceipt(job, stuckReceipt(job)))) return;
+  if (!isStuck(await deps.store.rows(job))) return;
+  const notice = taskOf(job, 'tell_stuck');
   if ((await deps.relay.alive([notice])).size === 0) await deps.relay.addRows([notice]);
 }
 
@@ -112,8 +129,7 @@ async function everyOpenRowHasATask(deps: CoreDeps, job: Job): Promise<boolean> 
   const phase = job.phase ?? 'distribute';
   const open = (await deps.store.rows(job)).filter((row) => statusIn(row, phase) === 'in_progress');
   const rows = partDue(open, deps.clock.now(), deps.times.sweepMs);
-  const effect: Effect = phase === 'distribute' ? 'push_row' : 'probe_row';
-  const tasks = rows.map((row) => ({ ...taskOf(job, effect), consumerId: row.consumer_id }));
+  const tasks = rows.map((row) => ({ ...taskOf(job, rowEffect[phase]), consumerId: row.consumer_id }));
   return (await someAlive(deps, job, tasks)).size === rows.length;
 }
 

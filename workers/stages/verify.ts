@@ -3,7 +3,8 @@ import { VelvetError } from '../../shared/lib/errors.ts';
 import { logfields } from '../../shared/lib/log.ts';
 import type { Secret } from '../../shared/lib/secret.ts';
 import { issuers, type IssuerName } from '../../shared/manifest/vendors.ts';
-import type { Job, JobPatch } from '../../shared/rotation/job.ts';
+import type { JobPatch } from '../../shared/rotation/job-record.ts';
+import { takesClaim, type Job } from '../../shared/rotation/job.ts';
 import type { Row } from '../../shared/rotation/rows.ts';
 import type { Handler } from '../run.ts';
 import { slots } from '../vault/contract.ts';
@@ -13,10 +14,10 @@ import {
   authorityOf,
   errorPatch,
   issuerOf,
+  looking,
   namingAuthority,
   readCall,
   speaker,
-  step,
   type StageDeps,
   type Step,
 } from './deps.ts';
@@ -26,7 +27,7 @@ type VerifyDeps = StageDeps & { readonly healthcheck: Healthcheck };
 
 export function verify(deps: VerifyDeps): Handler {
   return {
-    run: step(deps, async (at) => {
+    run: looking(deps, async (at) => {
       const { task, job, fence, context } = at;
       const current = await deps.vault.read(slots.current(job.credential));
       const authority = await authorityOf(deps, job);
@@ -110,7 +111,7 @@ function problemOf(job: Job, result: VerifyResult, elsewhere: Elsewhere | null):
       : `The authority ${job.authority} may mint.`;
   const besides = authority ?? minter;
   if (result.current === 'absent') {
-    const detail = `Velvet's vault holds no value for ${job.credential}. Abort, give it the first one with \`npx velvet adopt ${job.credential}\`, and start again. ${besides}`;
+    const detail = `Velvet's vault holds no value for ${job.credential}. ${ending(job, `Give it the first one with \`npx velvet adopt ${job.credential}\`, and start again.`)} ${besides}`;
     return new VelvetError('not_adopted', 'no current value', { detail });
   }
   if (result.current === 'dead') {
@@ -124,11 +125,17 @@ function problemOf(job: Job, result: VerifyResult, elsewhere: Elsewhere | null):
       });
 }
 
+/** A test has ended by the time that this is read. */
+function ending(job: Job, todo: string): string {
+  return takesClaim(job) ? `Abort, ${todo.charAt(0).toLowerCase()}${todo.slice(1)}` : todo;
+}
+
 function whatConsumersHold(job: Job, elsewhere: Elsewhere | null): string {
   const { working = [], failing = [] } = elsewhere ?? {};
-  const mint = `mint a new one with proceed_mint (acknowledge_dead: true and confirm: "${job.credential}"); there is nothing to go back to then.`;
+  const where = takesClaim(job) ? '' : 'begin an operational rotation, and from its verify_failed ';
+  const mint = `${where}mint a new one with proceed_mint (acknowledge_dead: true and confirm: "${job.credential}"); there is nothing to go back to then.`;
   if (working.length > 0)
-    return `${working.join(', ')} hold another value and answer with success on it: somebody seems to have rotated by hand. Abort, run \`npx velvet adopt ${job.credential}\` with that value, and start again.`;
+    return `${working.join(', ')} hold another value and answer with success on it: somebody seems to have rotated by hand. ${ending(job, `Run \`npx velvet adopt ${job.credential}\` with that value, and start again.`)}`;
   if (failing.length > 0)
     return `${failing.join(', ')} hold another value, and do not answer with success. Find out what it is; if it is no good either, ${mint}`;
   return `No consumer was seen to hold another value. If nobody has a good one, ${mint}`;

@@ -10,6 +10,8 @@ export interface Values {
   next(job: Job): Promise<Secret>;
   /** The value before this job, or null where it was dead or never there. */
   previous(job: Job): Promise<Secret | null>;
+  /** The value that the job's verify asked about, dead or alive; null where the vault holds another one by now. */
+  verified(job: Job): Promise<Secret | null>;
   /** What a destination is compared with. Their fingerprints are enough, and outlive the slots: an old value may have been dead before anybody kept it. */
   known(job: Job): KnownValues;
 }
@@ -30,16 +32,29 @@ export function createValues(vault: Vault, fingerprintKey: Buffer): Values {
       const detail = `${vault.ref(slot)} does not hold the value that the job recorded (${shortFingerprint(fingerprint ?? 'none')}). Somebody changed it: abort the job.`;
       throw new VelvetError('invariant_broken', `${slot} holds another value`, { detail });
     }
+    keep(key, secret);
+    return secret;
+  }
+
+  function keep(key: string, secret: Secret): void {
     kept.set(key, secret);
     const [oldest] = kept.keys();
     if (kept.size > KEPT && oldest !== undefined) kept.delete(oldest);
-    return secret;
   }
 
   /** The current value, where it is the one with this fingerprint: a job whose record Redis lost may have moved or emptied its slots. */
   async function currentIf(job: Job, fingerprint: string | null): Promise<Secret | null> {
     const current = fingerprint === null ? null : await vault.read(slots.current(job.credential));
     return current?.fingerprint(fingerprintKey) === fingerprint ? current : null;
+  }
+
+  async function verified(job: Job): Promise<Secret | null> {
+    const key = `${slots.current(job.credential)} ${job.jobId} ${job.statusVersion}`;
+    const known = kept.get(key);
+    if (known !== undefined) return known;
+    const secret = await currentIf(job, job.oldFingerprint);
+    if (secret !== null) keep(key, secret);
+    return secret;
   }
 
   async function next(job: Job): Promise<Secret> {
@@ -64,6 +79,7 @@ export function createValues(vault: Vault, fingerprintKey: Buffer): Values {
   return {
     next,
     previous,
+    verified,
     known: (job) => ({ next: likeness(job.newFingerprint), previous: likeness(job.oldFingerprint) }),
   };
 }

@@ -123,6 +123,12 @@ export interface Destination {
     known: KnownValues,
     receipt: PushReceipt | null,
   ): Promise<Evidence>;
+
+  /**
+   * Whether the authority may push there, as far as that can be told without pushing. Changes nothing. Throws what reading the
+   * place throws, but for a refusal that is about writing alone, which is `no`.
+   */
+  mayWrite(call: VendorCall, target: Target, authority: Secret): Promise<'yes' | 'no' | 'unknown'>;
 }
 
 /** The consumer row as a probe sees it. */

@@ -109,6 +109,9 @@ export function wrapDestination(watch: Watch, destination: Destination): Destina
     readBack: guarded(watch, name, 'readBack', (call, target, authority, known, receipt) =>
       destination.readBack(call, target, authority, known, receipt),
     ),
+    mayWrite: guarded(watch, name, 'mayWrite', (call, target, authority) =>
+      destination.mayWrite(call, target, authority),
+    ),
   };
 }
 

@@ -61,6 +61,17 @@ export function githubSecrets(deps: GithubDeps): Destination {
         return { holds: 'unknown', effect: 'unknown', version: null, detail: error.message };
       }
     },
+
+    // GitHub gives a token for writing out only where the App has the permission, and the token is given back unused.
+    async mayWrite(call, target, authority) {
+      const { place } = placeOf(target);
+      try {
+        return await inSession(api, call, { place, authority, may: 'write' }, async () => 'yes' as const);
+      } catch (error) {
+        if (!isVelvetError(error) || error.code !== 'vendor_forbidden') throw error;
+        return 'no';
+      }
+    },
   };
 }
 

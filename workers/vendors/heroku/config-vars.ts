@@ -8,11 +8,15 @@ import { holdsOf } from '../compare.ts';
 import type { Destination, Evidence, PushReceipt, VendorCall } from '../contract.ts';
 import { herokuApi, parseAnswer } from './api.ts';
 import type { HerokuApi, HerokuDeps } from './api.ts';
+import { scopeOf } from './authorizations.ts';
 import { dynoEffect, dynoShape, releaseShape, settlement } from './releases.ts';
 import type { Release } from './releases.ts';
 
 // Siblings are not looked at, whatever they are.
 const configVarsShape = z.record(z.string(), z.unknown());
+
+/** Heroku's scopes with which config vars can be written. */
+const writers: readonly string[] = ['global', 'write-protected'];
 
 /** The place to write to: an app and a key in it. */
 interface Place {
@@ -48,6 +52,14 @@ export function herokuConfigVars(deps: HerokuDeps): Destination {
       const place = placeOf(target);
       const holds = holdsOf(await heldAt(api, call, authority, place), known);
       return { holds, ...(await effectAt(api, call, authority, { place, receipt })) };
+    },
+
+    async mayWrite(call, target, authority) {
+      // Whoever may read them is let into the app; whether writing is among it, the token's own scope says.
+      await heldAt(api, call, authority, placeOf(target));
+      const scope = await scopeOf(api, call, authority);
+      if (scope === null) return 'unknown';
+      return scope.some((one) => writers.includes(one)) ? 'yes' : 'no';
     },
   };
 }

@@ -14,18 +14,10 @@ import {
 import type { VendorResponse } from '../http.ts';
 import { errorId, herokuApi, parseAnswer, refusal } from './api.ts';
 import type { HerokuApi, HerokuDeps } from './api.ts';
+import { hasToken, listAuthorizations, type Authorization } from './authorizations.ts';
 
 // Ids are GUIDs in form only: Heroku's own samples are not valid RFC 9562 UUIDs, which z.uuid() asks for.
 const idShape = z.looseObject({ id: z.guid() });
-
-const authorizationShape = z.looseObject({
-  id: z.guid(),
-  description: z.string().nullish(),
-  scope: z.array(z.string()),
-  // A token is any string: old ones are UUIDs, newer ones are not.
-  access_token: z.looseObject({ token: z.string().nullish() }).nullish(),
-});
-type Authorization = z.output<typeof authorizationShape>;
 
 const mintedShape = z.looseObject({
   id: z.guid(),
@@ -160,21 +152,6 @@ async function askAccount(api: HerokuApi, call: VendorCall, token: Secret): Prom
   if (response.status === 403 && id === 'forbidden') return 'alive';
   // 403 suspended: the account is locked, which says nothing about the token.
   throw refusal(response);
-}
-
-const authorizationList = { method: 'GET', path: '/oauth/authorizations', range: 'id ..; max=1000' } as const;
-
-function listAuthorizations(
-  api: HerokuApi,
-  call: VendorCall,
-  authority: Secret,
-): Promise<readonly Authorization[]> {
-  return api.list(call, authority, authorizationList, authorizationShape);
-}
-
-function hasToken(one: Authorization, token: Secret): boolean {
-  const value = one.access_token?.token ?? '';
-  return value !== '' && new Secret(value).equals(token);
 }
 
 function handleOf(one: Authorization): Handle {

@@ -77,6 +77,9 @@ export function infisicalWrite(deps: InfisicalWriteDeps): Destination {
         detail: `version ${held.version} of ${name} in ${place.path} (${place.environment}) is what is read there${behind ? `; ours is ${receipt.version}` : ''}`,
       };
     },
+
+    // Infisical shows an identity no permissions of its own, so only a write would tell.
+    mayWrite: () => Promise.resolve('unknown'),
   };
 }
 
@@ -96,6 +99,7 @@ export function noInfisical(lateMs: number): Destination {
     push: refuse,
     settled: refuse,
     readBack: refuse,
+    mayWrite: refuse,
   };
 }
 

@@ -1,5 +1,6 @@
 // What each action of an operator writes: the event of the table, the rows that it opens again, the note that it leaves.
 import { VelvetError } from '../shared/lib/errors.ts';
+import { destinations, type DestinationFacts } from '../shared/manifest/vendors.ts';
 import { offeredActions } from '../shared/rotation/carried-out.ts';
 import type { JobRef } from '../shared/rotation/effects.ts';
 import type { Job } from '../shared/rotation/job.ts';
@@ -22,6 +23,7 @@ import type { ApiDeps } from './router.ts';
 import { provenAgain, revoking } from './revoke-gate.ts';
 import type { StageBody } from './stage-bodies.ts';
 import { carriedOut, operatorOf, stop } from './stopping.ts';
+import { submitValue } from './submit-value.ts';
 
 export async function act(deps: ApiDeps, ref: JobRef, body: StageBody, by: Speaker): Promise<void> {
   const { transitions } = deps;
@@ -42,9 +44,12 @@ export async function act(deps: ApiDeps, ref: JobRef, body: StageBody, by: Speak
         }),
       );
       return;
+    case 'submit_value':
+      await submitValue(deps, ref, body, by);
+      return;
     case 'proceed_revoke':
       await transitions.apply(ref, 'proceed_revoke', by, async (job) =>
-        carriedOut(job, 'proceed_revoke', await revoking(deps, job, body, operatorOf(by))),
+        carriedOut(job, 'proceed_revoke', await revoking(deps, job, body, by)),
       );
       return;
     case 'verify':
@@ -143,7 +148,7 @@ function demandKnown(rows: readonly Row[], consumerIds: readonly string[]): void
   const unknown = consumerIds.filter((id) => !known.includes(id));
   if (unknown.length === 0) return;
   throw new VelvetError('not_found', 'unknown consumer', {
-    detail: `The job has no consumer named ${unknown.join(', ')}; it has ${known.join(', ')}.`,
+    detail: `The job has no consumer named ${unknown.join(', ')}; name one of ${known.join(', ')}.`,
   });
 }
 
@@ -176,7 +181,9 @@ async function settle(
         ? { acknowledge_disproof: true }
         : {};
     // Whoever confirms a row says that the new value is there: a cleanup must look, and a restore must put the old one back.
-    const held = confirming ? { touched: true } : {};
+    const held = confirming
+      ? { touched: true, ...(phase === 'distribute' && writtenByHand(row) ? { holds: 'new' as const } : {}) }
+      : {};
     const settled = { ...row, ...proof, ...held, note, confirmed_by: operatorOf(by), error: null };
     return {
       row: withStatus(settled, phase, to),
@@ -184,6 +191,12 @@ async function settle(
       detail: { note, error_before: row.error, ...acknowledged },
     };
   });
+}
+
+/** Where nobody but a person writes, a person's word is what a write's answer is elsewhere. */
+function writtenByHand({ pinned }: Row): boolean {
+  const facts: Readonly<Record<string, DestinationFacts>> = destinations;
+  return facts[pinned.update_method]?.write === 'operator';
 }
 
 /** A consumer that proved to run on another value is not talked into being safe by accident. */

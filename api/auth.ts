@@ -2,8 +2,11 @@
 import type { Context, MiddlewareHandler } from 'hono';
 import type { Clock } from '../shared/lib/clock.ts';
 import { VelvetError } from '../shared/lib/errors.ts';
-import type { Scope, ServiceToken, SystemStore } from '../shared/redis/system-store.ts';
+import type { Manifest } from '../shared/manifest/schema.ts';
+import { isNamed, type Scope, type ServiceToken, type SystemStore } from '../shared/redis/system-store.ts';
 import type { Actor } from '../shared/rotation/job.ts';
+import type { FlowType } from '../shared/rotation/statuses.ts';
+import type { Limiter } from './limits.ts';
 import { clipped } from './problem.ts';
 
 export interface Caller {
@@ -30,12 +33,29 @@ const includes: Readonly<Record<Scope, readonly Scope[]>> = {
   admin: ['admin', 'read'],
 };
 
-export function authenticate(system: SystemStore, clock: Clock): MiddlewareHandler<AppEnvironment> {
+/** Which scope it takes to create a job of a flow, or to move it. */
+export const flowScope: Readonly<Record<FlowType, Scope>> = {
+  operational: 'rotate',
+  testing: 'rotate',
+  revocation: 'revoke',
+};
+
+export interface AuthDeps {
+  readonly system: SystemStore;
+  readonly clock: Clock;
+  readonly limiter: Limiter;
+}
+
+/** A good token is let in however many bad ones came from the same address: the emergency may come from there. */
+export function authenticate({ system, clock, limiter }: AuthDeps): MiddlewareHandler<AppEnvironment> {
   return async (context, next) => {
     const presented = /^Bearer +(\S+)$/i.exec(context.req.header('authorization') ?? '')?.[1];
     if (presented === undefined) throw new VelvetError('unauthenticated', 'no bearer token');
     const token = await system.findToken(presented, clock.now());
-    if (token === null) throw new VelvetError('unauthenticated', 'unknown, deleted or expired token');
+    if (token === null) {
+      await limiter.demandOfAddress('failedLogin', context);
+      throw new VelvetError('unauthenticated', 'unknown, deleted or expired token');
+    }
     context.set('caller', callerOf(token));
     await next();
   };
@@ -69,9 +89,13 @@ export function demand(context: Context<AppEnvironment>, scope: Scope, credentia
 }
 
 export function mayTouch(caller: Caller, credential: string): boolean {
-  if (caller.credentials === null) return true;
-  return caller.credentials.some((pattern) =>
-    pattern.endsWith('*') ? credential.startsWith(pattern.slice(0, -1)) : pattern === credential,
+  return caller.credentials === null || isNamed(credential, caller.credentials);
+}
+
+/** Those of a new token's patterns that name no credential of the manifest: a token that may do nothing is a slip of the pen. */
+export function namingNothing(patterns: readonly string[], manifest: Manifest): readonly string[] {
+  return patterns.filter(
+    (pattern) => !manifest.credentials.some(({ token_name }) => isNamed(token_name, [pattern])),
   );
 }
 

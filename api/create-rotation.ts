@@ -37,6 +37,8 @@ export async function createRotation(
   if (bootstrapNames.has(name))
     throw new VelvetError('bootstrap_credential', `${name} is a bootstrap credential`, byHand());
   registeredRows(deps.manifest, name, deps.env);
+  if (body.confirm !== undefined && body.confirm !== name)
+    throw new VelvetError('confirm_mismatch', 'confirm is another name');
   const idem = { hash: idempotencyHash(caller.owner, body.idempotency_key), bodyHash: bodyHash(body) };
   const known = await deps.store.byKey(ref, idem);
   if (known !== null) return demandJob(deps, name, known);
@@ -47,7 +49,7 @@ export async function createRotation(
   const health = await healthOf(deps);
   if (health.status !== 'ok') {
     throw new VelvetError('degraded', 'fleet degraded', {
-      detail: `Nothing new is started while the fleet is degraded: ${(health.failing ?? []).join('; ')}.`,
+      detail: `Nothing new is started while the fleet is degraded: ${(health.failing ?? []).join('; ')}. Mend that, and send this again once \`GET /healthz\` answers 200; what runs goes on.`,
       extra: { failing: health.failing },
     });
   }

@@ -5,6 +5,8 @@ import { systemClock } from '../shared/lib/clock.ts';
 import { readEnv } from '../shared/lib/env.ts';
 import { createLog, logfields, type Log } from '../shared/lib/log.ts';
 import { loadManifest } from '../shared/manifest/load.ts';
+import { demandSealKey } from '../shared/manifest/minted-by-hand.ts';
+import { createTypedValues } from '../shared/redis/typed-values.ts';
 import { createRelay } from '../shared/queue/enqueue.ts';
 import { openQueues } from '../shared/queue/queues.ts';
 import { createAsker } from '../shared/queue/questions.ts';
@@ -13,11 +15,15 @@ import { connect, demandFit } from '../shared/redis/connection.ts';
 import { createFeed } from '../shared/redis/feed.ts';
 import { createGround } from '../shared/redis/ground.ts';
 import { createJobStore } from '../shared/redis/job-store.ts';
+import { createMetrics } from '../shared/redis/metrics.ts';
+import { createRateLimits } from '../shared/redis/rate-limits.ts';
 import { createSystemStore } from '../shared/redis/system-store.ts';
+import { tellMoves } from '../shared/moves.ts';
 import { times } from '../shared/times.ts';
 import { createTransitions } from '../shared/transition.ts';
 import { buildApp } from './app.ts';
-import { lookThrough } from './router.ts';
+import { limits } from './limits.ts';
+import { lookThrough, ticketsThrough } from './router.ts';
 
 /** Router 2.0 keeps connections for 90 s and asks for more than that; Node's default of 5 s shows as random H13. */
 const KEEP_ALIVE_MS = 95_000;
@@ -29,7 +35,9 @@ async function main(): Promise<void> {
   const manifest = loadManifest(env.manifestPath, {
     allowLoopback: env.allowLoopback,
     velvetApp: env.velvetApp,
+    infisicalPlace: env.infisicalPlace,
   });
+  demandSealKey('VELVET_SEAL_PUBLIC_KEY', env.sealKey, { manifest, env: env.appEnv });
   const onError = (error: Error) => log.warn('redis connection failed', logfields(error));
   const boot = connect(env.redis, 'working', times, onError);
   await demandFit(boot, env.allowVolatileRedis);
@@ -52,18 +60,27 @@ async function main(): Promise<void> {
     onError,
   });
   const stopping = new AbortController();
+  const metrics = createMetrics(redis, times.metricsMs);
   const app = buildApp({
     asker,
     env: env.appEnv,
     allowVolatileRedis: env.allowVolatileRedis,
+    behindRouter: env.behindRouter,
+    publicUrl: env.publicUrl,
     manifest,
     redis,
     store,
     system: createSystemStore(redis),
+    rateLimits: createRateLimits(redis),
+    limits,
+    queues,
     feed: createFeed(redis, subscriber),
     ground: createGround(redis),
-    transitions: createTransitions(store, relay, systemClock),
+    transitions: createTransitions(store, relay, systemClock, tellMoves(log, metrics)),
     look: lookThrough(asker),
+    typedValues: createTypedValues(redis, times.valueKeepMs),
+    sealKey: env.sealKey,
+    lookUpTicket: ticketsThrough(asker, times),
     clock: systemClock,
     times,
     log,
@@ -80,7 +97,7 @@ async function main(): Promise<void> {
     log.info('stopping', { signal });
     stopping.abort();
     await closed(server, log);
-    await Promise.all([asker, ...Object.values(queues)].map((queue) => queue.close()));
+    await Promise.all([asker, metrics, ...Object.values(queues)].map((one) => one.close()));
     redis.disconnect();
     subscriber.disconnect();
     log.info('stopped');

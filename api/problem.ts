@@ -4,22 +4,30 @@ import { HTTPException } from 'hono/http-exception';
 import { VelvetError, errorTable, isVelvetError, type ErrorCode } from '../shared/lib/errors.ts';
 import { logfields, type Log, type LogFields } from '../shared/lib/log.ts';
 
-/** Where `type` points: the section of the generated error page, which this server also serves. */
-export const errorPage = '/docs/errors.md';
+/** Where `type` points: the section of the runbook for the code, which this server also serves. */
+export const runbookPath = '/docs/runbook';
 
 /** No name that Velvet itself gives or takes is longer. */
 const CLIPPED_AT = 120;
 
-export function problemAnswer(context: Context, thrown: unknown, log: Log): Response {
+export interface ProblemDeps {
+  readonly log: Log;
+  /** Where people reach this server, so that `type` can be followed from anywhere; null leaves it relative. */
+  readonly publicUrl: string | null;
+}
+
+export function problemAnswer(context: Context, thrown: unknown, { log, publicUrl }: ProblemDeps): Response {
   const error = known(thrown);
   const requestId = context.get('requestId');
   const row = errorTable[error.code];
   // 503 and its like are the surroundings; 500 is Velvet itself.
   if (row.http === 500) log.error('request failed', requestFields(context), { cause: thrown });
-  else log.info('request refused', { ...requestFields(context), ...logfields(error) });
+  // Whoever counts them says so once.
+  else if (error.code !== 'rate_limited')
+    log.info('request refused', { ...requestFields(context), ...logfields(error) });
   const body = {
     ...error.extra,
-    type: `${errorPage}#${error.code}`,
+    type: `${publicUrl ?? ''}${runbookPath}#${error.code}`,
     title: row.means,
     status: row.http,
     detail: error.detail,

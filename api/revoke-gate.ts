@@ -1,19 +1,18 @@
 // The gate before the revoke: the ticket, the evidence as it stands, and every proof asked for once more.
 import { VelvetError } from '../shared/lib/errors.ts';
+import type { Facts } from '../shared/rotation/guards.ts';
 import type { Job } from '../shared/rotation/job.ts';
+import { decide } from '../shared/rotation/machine.ts';
 import { provenByVelvet, tally, toBeProven, unproven, type Row } from '../shared/rotation/rows.ts';
-import type { Applied } from '../shared/transition.ts';
+import type { Applied, Speaker } from '../shared/transition.ts';
 import type { ApiDeps } from './router.ts';
 import type { StageBody } from './stage-bodies.ts';
+import { operatorOf } from './stopping.ts';
 
 type Proceeding = Extract<StageBody, { action: 'proceed_revoke' }>;
 
-export async function revoking(
-  deps: ApiDeps,
-  job: Job,
-  body: Proceeding,
-  operatorId: string | null,
-): Promise<Applied> {
+export async function revoking(deps: ApiDeps, job: Job, body: Proceeding, by: Speaker): Promise<Applied> {
+  const operatorId = operatorOf(by);
   const rows = await deps.store.rows(job);
   // At the gate everything stands, but for what an earlier, forced revoke was given; its word does not hold for this one.
   const left = job.status === 'validated' ? rows.filter((row) => row.stale) : rows.filter(unproven);
@@ -24,18 +23,24 @@ export async function revoking(
   const ticketId = body.ticket_id ?? job.ticketId;
   const after = rows.map((row) => atTheGate(row, named, operatorId));
   demandSomebody(job, rows);
+  const facts: Facts = {
+    ticketId,
+    confirm: body.confirm ?? null,
+    acknowledgeStale: named,
+    staleConsumers: stale,
+  };
+  const actor = by.kind === 'operator' ? { actor: by.actor } : {};
+  // Of a step that is refused anyway nobody need be asked.
+  const goes = decide(job, 'proceed_revoke', { ...facts, ...actor }).verdict === 'go';
+  const { ticket, number, reason } = goes ? await deps.lookUpTicket(ticketId ?? '') : notLookedUp;
   return {
-    facts: {
-      ticketId,
-      confirm: body.confirm ?? null,
-      acknowledgeStale: named,
-      staleConsumers: stale,
-    },
-    patch: { ticket_id: ticketId, error: null, forced: stale.length > 0 },
+    facts,
+    patch: { ticket_id: ticketId, ticket, error: null, forced: stale.length > 0 },
     rows: after.filter((row, index) => row !== rows[index]),
     tally: tally(after, 'prove'),
     detail: {
       ticket_id: ticketId,
+      ...(ticket === null ? {} : { ticket, ticket_number: number, ticket_reason: reason }),
       evidence: rows.map((row) => ({
         consumer_id: row.consumer_id,
         proof: row.proof,
@@ -46,6 +51,8 @@ export async function revoking(
     },
   };
 }
+
+const notLookedUp = { ticket: null, number: null, reason: null } as const;
 
 /** The table refuses as much; here it is said which consumers are meant. */
 function demandNamed(job: Job, stale: readonly string[], named: readonly string[]): void {

@@ -12,12 +12,19 @@ export async function view(deps: ApiDeps, job: Job, caller: Caller): Promise<Rec
   return rotationView(job, await deps.store.rows(job), caller, deps.clock.now(), deps.times.stuckAfterMs);
 }
 
+/** Null where this credential has no such job, or neither can be a name. */
+export async function loadJob(
+  deps: Pick<ApiDeps, 'store' | 'env'>,
+  name: string,
+  jobId: string,
+): Promise<Job | null> {
+  const named = /^[A-Za-z0-9-]{1,64}$/.test(jobId) && /^[A-Za-z0-9_.-]{1,120}$/.test(name);
+  return named ? deps.store.load({ credential: name, env: deps.env, jobId }) : null;
+}
+
 /** Throws `not_found` for a job that this credential does not have. */
 export async function demandJob(deps: ApiDeps, name: string, jobId: string): Promise<Job> {
-  const job =
-    /^[A-Za-z0-9-]{1,64}$/.test(jobId) && /^[A-Za-z0-9_.-]{1,120}$/.test(name)
-      ? await deps.store.load({ credential: name, env: deps.env, jobId })
-      : null;
+  const job = await loadJob(deps, name, jobId);
   if (job !== null) return job;
   throw new VelvetError('not_found', 'no such job', {
     detail: `${clipped(name)} has no job '${clipped(jobId)}' in ${deps.env}. \`GET /tokens/${clipped(name)}/rotations\` lists them.`,

@@ -6,15 +6,11 @@ import { openResiduals } from '../shared/rotation/residuals.ts';
 import type { OperatorAction } from '../shared/rotation/machine.ts';
 import { publicJob, publicRow } from '../shared/rotation/view.ts';
 import type { Row } from '../shared/rotation/rows.ts';
-import type { Scope } from '../shared/redis/system-store.ts';
-import type { Caller } from './auth.ts';
-
-/** Which scope an action of the operational flow needs. */
-export const actionScope: Scope = 'rotate';
+import { flowScope, type Caller } from './auth.ts';
 
 /** What this caller may do with the job now: what the table allows and this release carries out, if the scope does. */
 export function allowedActions(job: Job, caller: Caller): readonly OperatorAction[] {
-  return caller.scopes.has(actionScope) ? offeredActions(job) : [];
+  return caller.scopes.has(flowScope[job.flowType]) ? offeredActions(job) : [];
 }
 
 export interface RotationView extends Record<string, unknown> {

@@ -20,7 +20,7 @@ export const nameParam = z.object({
 export const jobParam = nameParam.extend({
   job_id: z.string().openapi({ param: { name: 'job_id', in: 'path' } }),
 });
-export const limitQuery = z.object({
+export const limitQuery = z.strictObject({
   limit: z.coerce
     .number()
     .int()
@@ -46,6 +46,9 @@ export const createBody = z
         'Lets `proceed_revoke` run although consumers are unproven, if `acknowledge_stale` names exactly those. Cannot be set later.',
     }),
     ticket_id: ticket(1).optional(),
+    confirm: z.string().optional().openapi({
+      description: "The credential's name; where it is sent it must match.",
+    }),
     reason: words(1000).optional(),
   })
   .openapi('CreateRotation', {
@@ -117,6 +120,10 @@ export const jobAnswer = z
     old_auth_id: nullableText,
     new_auth_id: nullableText,
     vault_ref: nullableText,
+    ticket: z.enum(['verified', 'unverified']).nullable().openapi({
+      description:
+        'Whether the ticket system knew the ticket at the gate before the revoke; null where none is set up, or before. Never a refusal.',
+    }),
     error: z.object({ code: z.string(), detail: z.string(), at: z.string() }).nullable(),
     residual: z.array(z.looseObject({ kind: z.string() })),
     created_at: z.string(),

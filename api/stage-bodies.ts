@@ -1,5 +1,6 @@
 // The wire: the body of each operator's action on a job, one strict shape for each.
 import { z } from '@hono/zod-openapi';
+import { faultOfValue } from '../shared/lib/typed-value.ts';
 import { operatorActionNames } from '../shared/rotation/machine.ts';
 import { residualKindNames } from '../shared/rotation/residuals.ts';
 import { ticket, words } from './schemas.ts';
@@ -19,6 +20,21 @@ const carriedShapes = [
     acknowledge_dead: z.boolean().optional().openapi({
       description: 'From verify_failed with a dead current token: that there is nothing to go back to.',
     }),
+  }),
+  z.strictObject({
+    action: z.literal('submit_value'),
+    version,
+    value: z
+      .string()
+      .superRefine((text, issues) => {
+        const fault = faultOfValue(text);
+        if (fault !== null) issues.addIssue({ code: 'custom', message: fault });
+      })
+      .openapi({
+        description:
+          'The new token, made by hand at the vendor. It is sealed at once for the stage worker, and can be read here by nobody.',
+        format: 'password',
+      }),
   }),
   z.strictObject({
     action: z.literal('proceed_revoke'),

@@ -64,15 +64,15 @@ async function resolving(deps: ApiDeps, job: Job, body: Resolving, patch: JobPat
   const left = openResiduals(job.residuals);
   const one = left.find((residual) => residual.kind === body.kind && residual.who === body.who);
   if (one === undefined) {
-    const open = left.map(({ kind, who }) => `${kind} of ${who}`).join(', ');
+    const open = left.map(({ kind, who }) => `${kind} of ${who}`).join(', ') || 'none';
     throw new VelvetError('not_found', 'no such residual', {
-      detail: `The job has no open residual ${body.kind} of ${body.who}; open: ${open}.`,
+      detail: `The job has no open residual ${body.kind} of ${body.who}; send \`kind\` and \`who\` of one that is open: ${open}.`,
     });
   }
   if (one.kind === 'old_token_live') {
     throw new VelvetError('action_not_allowed', 'old_token_live is not resolved by word', {
       detail:
-        'A live old token is closed by `restore` (back to it), or by `mark_revoked` after you revoked it by hand.',
+        'A live old token is closed by `restore` (back to it), or by `mark_revoked` after you revoked it by hand: send one of these.',
       extra: { job_status: job.status, allowed_actions: offeredActions(job) },
     });
   }

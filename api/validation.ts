@@ -42,7 +42,7 @@ function inWords(issue: z.core.$ZodIssue): string {
     return `must be ${issue.inclusive === false ? 'more than' : 'at least'} ${issue.minimum}`;
   if (issue.code === 'too_big')
     return `must be at most ${issue.maximum}${issue.origin === 'string' ? ' characters long' : ''}`;
-  return /^(must|is) /.test(issue.message) ? issue.message : `must be ${issue.message}`;
+  return /^(must|is|has|holds) /.test(issue.message) ? issue.message : `must be ${issue.message}`;
 }
 
 const nouns: Readonly<Record<string, string>> = {

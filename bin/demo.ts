@@ -1,6 +1,7 @@
-// npm run demo: one rotation from adoption to done, across real processes and simulated vendors, then Velvet goes on serving. `--once` ends instead.
+// npm run demo: one rotation from adoption to done, across real processes and simulated vendors, then Velvet goes on serving. `--once` ends instead, `--scenario runbook` adds what the runbook tells of.
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../shared/lib/clock.ts';
 import { note, refuse, runCommand } from './cli/say.ts';
@@ -19,6 +20,7 @@ import {
   velvet,
   type World,
 } from './demo/stage-set.ts';
+import { checkStream, runbook, type StreamCheck } from './demo/runbook.ts';
 import { walk, type Walk } from './demo/walk.ts';
 
 /** From SIGTERM until Velvet's processes must be gone; they need 25 s at most. */
@@ -27,7 +29,14 @@ const ENV_FILE = '.velvet/demo.env';
 
 const begunAt = systemClock.monotonic();
 const root = fileURLToPath(new URL('..', import.meta.url));
-const once = process.argv.includes('--once');
+const { values: asked } = parseArgs({
+  options: { once: { type: 'boolean', default: false }, scenario: { type: 'string' } },
+});
+const { once } = asked;
+if (asked.scenario !== undefined && asked.scenario !== 'runbook')
+  refuse(`There is no scenario ${asked.scenario}; there is: runbook.`);
+/** The consumer that fails in the runbook's scenario. */
+const FAILING_APP = 'raxx-api-prod';
 const place = freshPlace(root);
 const screen = createScreen(process.stdout);
 const crews = createCrews(place, screen);
@@ -41,29 +50,38 @@ interface Outcome {
   readonly walked: Walk | null;
   readonly seconds: number;
   readonly found: Search | null;
+  readonly stream: StreamCheck | null;
 }
 
 await runCommand(async () => {
-  const outcome = { walked: null, seconds: 0, found: null } as { -readonly [K in keyof Outcome]: Outcome[K] };
+  const outcome = { walked: null, seconds: 0, found: null, stream: null } as {
+    -readonly [K in keyof Outcome]: Outcome[K];
+  };
   let failed = true;
   try {
-    const { world, client, token } = await standUp();
+    const { world, client, token, second } = await standUp();
+    const credential = world.outside.credential.name;
     outcome.walked = await walk({
       client,
       screen,
-      credential: world.outside.credential.name,
+      credential,
       ticketId,
       signal: stop.signal,
+      scenario:
+        second && runbook({ screen, credential, second, webPid: () => crews.inner.pids().get('web') }),
     });
     outcome.seconds = secondsSinceStart();
     printTrail(screen, outcome.walked);
     printProofs(screen, outcome.walked.rows);
+    outcome.stream = await checkStream(client, credential, outcome.walked);
+    screen.say(streamWords(outcome.stream));
     await untilTold(outcome.walked);
     // Everything that is ever logged, the farewells included, is searched where nothing goes on afterwards.
     if (once) await crews.inner.stop(GRACE_MS);
     outcome.found = await searchEverywhere({ world, client, token, walked: outcome.walked });
     screen.say(`\n${wordsOf(outcome.found)}`);
-    failed = outcome.walked.status !== 'done' || outcome.found.hits > 0;
+    const { lost, doubled } = outcome.stream;
+    failed = outcome.walked.status !== 'done' || outcome.found.hits + lost + doubled > 0;
     if (!once) await serve(world, failed);
   } catch (error) {
     if (!stop.signal.aborted) throw error;
@@ -84,9 +102,12 @@ async function standUp(): Promise<{
   readonly world: World;
   readonly client: Client;
   readonly token: string;
+  /** Of another person; in the runbook's scenario alone. */
+  readonly second: Client | null;
 }> {
   screen.say('starting Redis and the simulated vendors …');
-  const world = await openWorld(place, crews);
+  const inRunbook = asked.scenario === 'runbook';
+  const world = await openWorld(place, crews, inRunbook ? ['--missing-app', FAILING_APP] : []);
   const { outside } = world;
   screen.say(`adopting the first value of ${outside.credential.name} …`);
   const adopted = await velvet(
@@ -96,6 +117,7 @@ async function standUp(): Promise<{
     outside.credential.token,
   );
   log(place, 'velvet', adopted);
+  log(place, 'velvet', await velvet(place, world.env, ['adopt', 'GH_APP_OPS_BOT'], outside.github_authority));
   startVelvet(place, crews, world);
   const wanted = [
     '--owner',
@@ -109,12 +131,16 @@ async function standUp(): Promise<{
   writePrivately(join(root, ENV_FILE), `VELVET_URL=${world.url}\nVELVET_TOKEN=${token}\n`);
   const client = createClient(world.url, token, stop.signal);
   await untilHealthy(client);
+  const another = ['--owner', 'demo-second-operator', '--scopes', 'rotate'];
+  const second = inRunbook
+    ? createClient(world.url, await velvet(place, world.env, ['token', 'create', ...another]), stop.signal)
+    : null;
   const pids = [...crews.inner.pids()].map(([name, pid]) => `${name} ${pid}`).join(' · ');
   screen.say(`Velvet runs on ${world.url}: ${pids}`);
   screen.say(
     '(kill any of them with `kill -9 <pid>`: it is started again after 1 s, and the rotation ends all the same)',
   );
-  return { world, client, token };
+  return { world, client, token, second };
 }
 
 /** Web's own 503 is repeated by the client, so that this ends with the first answer that is another, or with the last one. */
@@ -171,6 +197,10 @@ async function searchEverywhere({ world, client, token, walked }: ToSearch): Pro
   return search(places, values, walked.jobId);
 }
 
+function streamWords({ events, lost, doubled }: StreamCheck): string {
+  return `\nThe stream told ${events - lost} of the ${events} events in the audit trail, ${doubled} of them twice.`;
+}
+
 function wordsOf({ hits, where }: Search): string {
   return hits === 0
     ? 'No value was found in Redis, its files, any log, any answer or any stream.'
@@ -183,11 +213,15 @@ async function serve(world: World, failed: boolean): Promise<void> {
   await stopped;
 }
 
-function resultOf({ walked, seconds, found }: Outcome): Record<string, unknown> {
+function resultOf({ walked, seconds, found, stream }: Outcome): Record<string, unknown> {
   return {
     job_id: walked?.jobId ?? null,
     status: walked?.status ?? 'not_finished',
     consumers: walked?.rows.length ?? 0,
+    waves: new Set(walked?.rows.map((row) => row.wave)).size,
+    retried: walked?.retried ?? [],
+    confirmed_by_hand: walked?.confirmed ?? [],
+    stream,
     seconds: walked === null ? secondsSinceStart() : seconds,
     secret_hits: found?.hits ?? null,
   };

@@ -33,8 +33,12 @@ manifest
   .argument('[file]', 'instead of the one that this installation uses')
   .action((file: string | undefined) =>
     runCommand(() => {
-      const { manifestPath, allowLoopback, velvetApp } = environment();
-      const { credentials, subscribers } = loadManifest(file ?? manifestPath, { allowLoopback, velvetApp });
+      const { manifestPath, allowLoopback, velvetApp, infisicalPlace } = environment();
+      const { credentials, subscribers } = loadManifest(file ?? manifestPath, {
+        allowLoopback,
+        velvetApp,
+        infisicalPlace,
+      });
       process.stdout.write(
         `ok: ${counted(credentials.length, 'credential')}, ${counted(subscribers.length, 'row')}\n`,
       );
@@ -78,6 +82,21 @@ velvet
     runCommand(async () => {
       const { adopt } = await import('./cli/adopt.ts');
       await adopt(environment(), name, options);
+    }),
+  );
+
+velvet
+  .command('submit')
+  .description('the new token of a rotation that is minted by hand; typed when asked, or piped')
+  .argument('<credential>', 'as the manifest spells it')
+  .addHelpText(
+    'after',
+    '\nNeeds VELVET_URL and VELVET_TOKEN. The value is never an argument: `printf %s "$NEW" | npx velvet submit PM_SERVER_MAIL`',
+  )
+  .action((name: string) =>
+    runCommand(async () => {
+      const { submit } = await import('./cli/submit.ts');
+      await submit(environment(), name);
     }),
   );
 

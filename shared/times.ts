@@ -16,6 +16,7 @@ export interface Times {
   readonly rateLimitWaitMs: number;
   readonly secondaryLimitWaitMs: number;
   readonly rateLimitWaitMaxMs: number;
+  readonly loginCoolDownMs: number;
   readonly cleanupRetryMs: number;
   readonly taskLockMs: number;
   readonly stalledCheckMs: number;
@@ -31,9 +32,15 @@ export interface Times {
   readonly answerMs: number;
   readonly answerPollMs: number;
   readonly sureGroundMs: number;
+  readonly deepCheckMs: number;
+  readonly deepHealthMs: number;
+  readonly ticketCallMs: number;
+  readonly ticketMs: number;
+  readonly metricsMs: number;
   readonly slackMs: number;
   readonly streamHeartbeatMs: number;
   readonly idempotencyKeepMs: number;
+  readonly valueKeepMs: number;
   readonly drainMs: number;
   readonly closeMs: number;
   readonly askingMs: number;
@@ -71,6 +78,8 @@ export const times: Times = {
   secondaryLimitWaitMs: 60_000,
   /** A vendor that asks for a longer pause than this is reported instead of waited for. */
   rateLimitWaitMaxMs: 300_000,
+  /** Infisical locks a client id out for 300 s after three refused logins: a refused one is not tried again before that is over. */
+  loginCoolDownMs: 300_000,
   /** A cleanup that could not finish (vendor down, authority dead) is taken up again this often, until it can. */
   cleanupRetryMs: 60_000,
   /** With 10 s and 5 s a task of a killed process runs again after 14.5 s (tried); BullMQ's defaults took 89 s. */
@@ -99,12 +108,22 @@ export const times: Times = {
   answerPollMs: 50,
   /** How long an operator's action waits for the look after a restart of Redis: one begins within `sweepMs`, and takes a second or two. */
   sureGroundMs: 10_000,
+  /** The specification's bound for a deep check, and what of it the log-ins themselves may take: the answer has to come back. */
+  deepCheckMs: 8_500,
+  deepHealthMs: 10_000,
+  /** A ticket is looked up while an operator waits for the revoke to begin: no delay worth naming, and no answer is no refusal. */
+  ticketCallMs: 1_500,
+  ticketMs: 2_000,
+  /** How long what is measured is gathered before it is written: a scrape comes every 15 s or more. */
+  metricsMs: 5_000,
   /** Slack answers in well under a second; the alarm's lease of 6 s must hold one whole try. */
   slackMs: 5_000,
   /** Heroku's router cuts a stream after 55 s of silence. */
   streamHeartbeatMs: 15_000,
   /** The specification: an idempotency key is kept while its job is open, and this long after. */
   idempotencyKeepMs: 86_400_000,
+  /** The specification: what an operator typed crosses Redis sealed, and is there this long at most. */
+  valueKeepMs: 600_000,
   /** SIGTERM to SIGKILL is 30 s on Heroku: 15 s for running tasks to end by themselves, 8 s for the aborted ones to let go. */
   drainMs: 15_000,
   closeMs: 8_000,

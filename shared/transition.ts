@@ -11,6 +11,7 @@ import { tasksOf, type JobRef, type Task } from './rotation/effects.ts';
 import { encodePatch, isOver, kindOf, type Actor, type Job, type JobPatch } from './rotation/job.ts';
 import type { Facts } from './rotation/guards.ts';
 import { decide, decideClosing, type Decision, type JobEvent, type Refusal } from './rotation/machine.ts';
+import type { Move } from './rotation/move.ts';
 import { statusIn, tallyDelta, type Outcome, type Row, type Tally } from './rotation/rows.ts';
 
 /** Who speaks: an operator, held back by the version; or an attempt of a task, held back by status_version and fence. */
@@ -68,7 +69,12 @@ export interface Transitions {
 /** Two people or two row tasks meet now and then; twenty times in a row is a fault. */
 const REPEATS_MAX = 20;
 
-export function createTransitions(store: JobStore, relay: Relay, clock: Clock): Transitions {
+export function createTransitions(
+  store: JobStore,
+  relay: Relay,
+  clock: Clock,
+  tell: (move: Move) => void = () => undefined,
+): Transitions {
   async function apply(
     ref: JobRef,
     on: JobEvent,
@@ -112,6 +118,7 @@ export function createTransitions(store: JobStore, relay: Relay, clock: Clock): 
         now,
         ...(applied.tally === undefined ? {} : { tally: applied.tally }),
       });
+      if (decision.enters) tell({ job, to: decision.to, on, operatorId: personOf(by), now });
       await relay.relay(change.tasks);
       return (await store.load(ref)) ?? job;
     }, by);
@@ -152,6 +159,8 @@ export function createTransitions(store: JobStore, relay: Relay, clock: Clock): 
       });
       if (outcome === null) throw new VelvetError('stale_version', `row ${consumerId} moved in between`);
       const closing = outcome === 'open' ? undefined : closings()[outcome];
+      const to = closing?.status;
+      if (to !== undefined) tell({ job, to, on: 'rows_closed', operatorId: personOf(by), now });
       await relay.relay([...(changed.tasks ?? []), ...(closing?.tasks ?? [])]);
       return outcome;
     }, by);
@@ -177,7 +186,7 @@ async function readRow(store: JobStore, ref: JobRef, consumerId: string, by: Spe
   const row = await store.row(ref, consumerId);
   if (row !== null) return { job, row };
   throw new VelvetError('not_found', `no row ${consumerId}`, {
-    detail: `The job has no consumer named ${consumerId}.`,
+    detail: `The job has no consumer named ${consumerId}. Read the job: \`consumers\` has their names.`,
   });
 }
 
@@ -202,7 +211,7 @@ async function present(store: JobStore, ref: JobRef, by: Speaker): Promise<Job> 
   const job = await store.load(ref);
   if (job === null)
     throw new VelvetError('not_found', `no job ${ref.jobId}`, {
-      detail: `${ref.credential} has no job ${ref.jobId}.`,
+      detail: `${ref.credential} has no job ${ref.jobId}; \`GET /tokens/<name>/rotations\` lists them.`,
     });
   if (by.kind === 'attempt' && job.statusVersion !== by.statusVersion) {
     throw new VelvetError(

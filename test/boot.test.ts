@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { until } from './harness.ts';
 import { freePort, startRedis, type RedisServer } from './redis-server.ts';
@@ -197,6 +198,26 @@ test('a family that does not exist, and an environment that is not complete, are
   expect(`${strange.said.err}${bare.said.err}`).not.toMatch(/^\s+at |node:internal/m);
 });
 
+test('web and stage refuse to start without their half of the seal where a credential is minted by hand', async () => {
+  const manifest = join(dir, 'by-hand.yml');
+  const text = JSON.parse(await readFile(settings['VELVET_MANIFEST'] ?? '', 'utf8')) as {
+    credentials: Record<string, unknown>[];
+  };
+  const verify = { url: 'https://api.example.com/me', header: 'Authorization' };
+  const credentials = text.credentials.map((one) => ({ ...one, issuer: 'OPERATOR_MANUAL', verify }));
+  await writeFile(manifest, JSON.stringify({ ...text, credentials }));
+  const env = { REDIS_URL: good.url, PORT: '0', VELVET_MANIFEST: manifest };
+
+  await using web = run('node api/main.ts', env);
+  await using stage = run('node workers/main.ts stage', env);
+
+  expect(await Promise.all([web.ended(), stage.ended()])).toEqual([1, 1]);
+  expect(web.said.err).toContain('VELVET_SEAL_PUBLIC_KEY is not set');
+  expect(stage.said.err).toContain('VELVET_SEAL_PRIVATE_KEY is not set');
+  for (const { err } of [web.said, stage.said]) expect(err).toContain('npx velvet keygen');
+  expect(`${web.said.err}${stage.said.err}`).not.toMatch(/^\s+at |node:internal/m);
+});
+
 test('the release line lets a good set-up out and stops on a Redis that is not fit', async () => {
   const release = lines.get('release') ?? '';
   await using fine = run(release, { REDIS_URL: good.url });
@@ -204,4 +225,65 @@ test('the release line lets a good set-up out and stops on a Redis that is not f
   expect([await fine.ended(), await unfit.ended()]).toEqual([0, 1]);
   expect(unfit.said.err).toContain('appendonly is off');
   expect(`${fine.said.err}${unfit.said.err}`).not.toMatch(/^\s+at |node:internal/m);
+});
+
+const counted = await readFile(join(root, 'docs/deploy-heroku.md'), 'utf8');
+
+test.for(processes)('%s holds as many connections to Redis as docs/deploy-heroku.md says', async (name) => {
+  const [, wanted] = new RegExp(`^\\| \`${name}\` \\| (\\d+) \\|`, 'm').exec(counted) ?? [];
+  // Of a server of its own: what another process leaves there would be counted with it.
+  await using server = await startRedis();
+  const redis = new Redis(server.url);
+  await using process = run(lines.get(name) ?? '', {
+    REDIS_URL: server.url,
+    PORT: String(await freePort()),
+  });
+  await process.ready();
+  const open = async () =>
+    String(await redis.call('CLIENT', 'LIST', 'TYPE', 'normal'))
+      .trim()
+      .split('\n').length +
+    String(await redis.call('CLIENT', 'LIST', 'TYPE', 'pubsub'))
+      .split('\n')
+      .filter((line) => line !== '').length -
+    1;
+  await until(
+    async () => ((await open()) === Number(wanted) ? true : null),
+    10_000,
+    async () => `${wanted} connections; there are ${await open()}`,
+  );
+  const later: number[] = [];
+  for (let look = 0; look < 50; look += 1) later.push(await open());
+  redis.disconnect();
+  expect(new Set(later)).toEqual(new Set([Number(wanted)]));
+});
+
+test('the sum of them is what docs/deploy-heroku.md says', () => {
+  const table = [...counted.matchAll(/^\| (`\w+`|all, one dyno each) \| (\d+) \|/gm)];
+  const each = table.filter(([, name = '']) => name.startsWith('`')).map(([, , n]) => Number(n));
+  expect(each).toHaveLength(processes.length);
+  expect(table.find(([, name]) => name === 'all, one dyno each')?.[2]).toBe(
+    String(each.reduce((a, b) => a + b)),
+  );
+});
+
+test('a Redis that closes idle connections harms no process', { timeout: 90_000 }, async () => {
+  await using server = await startRedis(['--timeout', '1']);
+  const port = await freePort();
+  const start = (name: string) => run(lines.get(name) ?? '', { REDIS_URL: server.url, PORT: String(port) });
+  await using web = start('web');
+  await using worker = start('notifier');
+  await Promise.all([web.ready(), worker.ready()]);
+
+  const redis = new Redis(server.url);
+  const opened = async () => Number(/total_connections_received:(\d+)/.exec(await redis.info('stats'))?.[1]);
+  const before = await opened();
+  await until(async () => ((await opened()) > before + 5 ? true : null), 30_000);
+  redis.disconnect();
+
+  // Neither Redis nor the worker's beat is missed; the families that do not run are.
+  const { text } = await health(port);
+  expect(text).toContain('"stage: no process');
+  expect(text).not.toMatch(/redis|notifier/);
+  expect([web, worker].map((one) => one.process.exitCode)).toEqual([null, null]);
 });

@@ -4,19 +4,25 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { buildApp } from '../api/app.ts';
-import { lookThrough, type ApiDeps, type App } from '../api/router.ts';
+import type { Limits } from '../api/limits.ts';
+import { lookThrough, ticketsThrough, type ApiDeps, type App } from '../api/router.ts';
 import { systemClock } from '../shared/lib/clock.ts';
+import type { InfisicalEnv, VaultEnv } from '../shared/lib/env-vault.ts';
 import { createLog } from '../shared/lib/log.ts';
 import { leaseFrom } from '../shared/lib/lease.ts';
+import { newSealKeys } from '../shared/lib/seal-keys.ts';
 import { Secret } from '../shared/lib/secret.ts';
 import { parseManifest } from '../shared/manifest/load.ts';
 import { createRelay } from '../shared/queue/enqueue.ts';
 import { openQueues } from '../shared/queue/queues.ts';
 import { createAsker } from '../shared/queue/questions.ts';
 import { createAnswers } from '../shared/redis/answers.ts';
+import { createTypedValues } from '../shared/redis/typed-values.ts';
 import { createFeed, type Feed } from '../shared/redis/feed.ts';
 import { createGround } from '../shared/redis/ground.ts';
 import { createJobStore, type JobStore } from '../shared/redis/job-store.ts';
+import { createMetrics } from '../shared/redis/metrics.ts';
+import { createRateLimits } from '../shared/redis/rate-limits.ts';
 import {
   createSystemStore,
   workerFamilies,
@@ -25,15 +31,22 @@ import {
   type WorkerFamily,
 } from '../shared/redis/system-store.ts';
 import { times as productTimes, type Times } from '../shared/times.ts';
+import { tellMoves } from '../shared/moves.ts';
 import { createTransitions } from '../shared/transition.ts';
 import { startFamily, type RunningFamily } from '../workers/families.ts';
-import { fileVault, type FileVault } from '../workers/vault/file.ts';
-import { slots } from '../workers/vault/contract.ts';
+import { slots, type Vault } from '../workers/vault/contract.ts';
+import { openVault } from '../workers/vault/open.ts';
 import type { VendorCall } from '../workers/vendors/contract.ts';
+import { createDoor } from '../workers/vendors/http.ts';
+import { infisicalSecrets } from '../workers/vendors/infisical/secrets.ts';
 import { startConsumer, type ConsumerSim } from './sim/consumer.ts';
 import type { HerokuAccount } from './sim/heroku-accounts.ts';
 import type { HerokuApp } from './sim/heroku-apps.ts';
 import { startHeroku, type HerokuSim } from './sim/heroku.ts';
+import type { MachineIdentity } from './sim/infisical-identities.ts';
+import type { InfisicalProject } from './sim/infisical-projects.ts';
+import { startInfisical, type InfisicalSim } from './sim/infisical.ts';
+import { startPlainVendor, type PlainVendorSim } from './sim/plain-vendor.ts';
 import { startSlack, type SlackSim } from './sim/slack.ts';
 
 /** The product's constants, shrunk: what takes minutes there takes parts of a second here, in the same proportions. */
@@ -64,9 +77,22 @@ export const quickTimes: Times = {
   anchorMs: 200,
   answerMs: 5_000,
   answerPollMs: 10,
+  deepCheckMs: 850,
+  deepHealthMs: 2_000,
+  ticketCallMs: 300,
+  ticketMs: 1_000,
+  metricsMs: 20,
   streamHeartbeatMs: 100,
   drainMs: 1_000,
   closeMs: 500,
+};
+
+/** A test asks as fast as it can, and all of it from one place. */
+const plenty: Limits = {
+  address: { most: 1e9, windowMs: 1_000 },
+  token: { most: 1e9, windowMs: 1_000 },
+  failedLogin: { most: 1e9, windowMs: 1_000 },
+  deepHealth: { most: 1e9, windowMs: 1_000 },
 };
 
 export interface AppSpec {
@@ -91,13 +117,19 @@ export interface WorldOptions {
     readonly subscribers?: readonly Readonly<Record<string, unknown>>[];
   };
   readonly adopt?: boolean;
+  /** The credential is one of a vendor that Velvet has no code for; only `plainVendor` says whether a token works. */
+  readonly byHand?: boolean;
   readonly healthcheckAfter?: number;
   /** What lies in the vault before any family starts, beside the credential: the authorities of further rows. */
   readonly authorities?: Readonly<Record<string, string>>;
+  /** Tickets are looked up there. */
+  readonly freescout?: { readonly url: string; readonly apiKey: string };
   /** A simulated GitHub, for a world that has rows there. */
   readonly githubUrl?: string;
   /** How long a release of the simulated Heroku takes. */
   readonly releaseMs?: number;
+  /** Values lie in an Infisical of the world's own, which rows may target too. */
+  readonly infisical?: boolean;
 }
 
 export const CREDENTIAL = 'HK_PLATFORM_FULL';
@@ -109,6 +141,8 @@ export interface World extends AsyncDisposable {
   readonly deps: ApiDeps;
   readonly heroku: HerokuSim;
   readonly account: HerokuAccount;
+  /** Says whether a token of `account` works, to a world whose credential is minted by hand. */
+  readonly plainVendor: PlainVendorSim;
   readonly slack: SlackSim;
   readonly apps: readonly HerokuApp[];
   readonly consumers: readonly ConsumerSim[];
@@ -116,7 +150,9 @@ export interface World extends AsyncDisposable {
   readonly store: JobStore;
   readonly system: SystemStore;
   readonly feed: Feed;
-  readonly vault: FileVault;
+  readonly vault: Vault;
+  /** Null unless asked for. */
+  readonly infisical: OutsideInfisical | null;
   readonly vaultDir: string;
   readonly firstToken: string;
   readonly bootstrapToken: string;
@@ -147,6 +183,13 @@ export interface World extends AsyncDisposable {
   toValidated(): Promise<string>;
   start(family: WorkerFamily): RunningFamily;
   stop(family: WorkerFamily): Promise<void>;
+}
+
+export interface OutsideInfisical {
+  readonly sim: InfisicalSim;
+  readonly project: InfisicalProject;
+  readonly identity: MachineIdentity;
+  readonly env: InfisicalEnv;
 }
 
 export interface Answer {
@@ -184,9 +227,27 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
   await writeFile(manifestPath, manifestOf(outside, options));
   const redis = new Redis(redisUrl, { maxRetriesPerRequest: null });
   await redis.flushdb();
-  const keys = { fingerprint: Buffer.alloc(32, 7), vault: Buffer.alloc(32, 9), audit: Buffer.alloc(32, 11) };
+  const seal = newSealKeys();
+  const keys = {
+    fingerprint: Buffer.alloc(32, 7),
+    vault: Buffer.alloc(32, 9),
+    audit: Buffer.alloc(32, 11),
+    sealPrivate: Buffer.from(seal.privateKey, 'base64'),
+  };
   const vaultDir = join(dir, 'vault');
-  const vault = fileVault({ dir: vaultDir, key: keys.vault, folder: '/velvet', env: ENV });
+  const vaultEnv: VaultEnv =
+    outside.infisical === null
+      ? { kind: 'file', dir: vaultDir, key: keys.vault, folder: '/velvet' }
+      : { kind: 'infisical', folder: '/velvet', infisical: outside.infisical.env };
+  const vault = openVault(vaultEnv, ENV, {
+    secrets: infisicalSecrets({
+      door: createDoor({ fetch: globalThis.fetch, clock: systemClock, times }),
+      clock: systemClock,
+      siteUrl: outside.infisical?.sim.url ?? '',
+      times,
+    }),
+    clock: systemClock,
+  });
   await vault.initialise();
   if (options.adopt !== false)
     await vault.write(setUpCall(), slots.current(CREDENTIAL), new Secret(outside.first.token));
@@ -210,18 +271,27 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
     onError: () => undefined,
   });
   const ground = createGround(redis);
+  const metrics = createMetrics(redis, times.metricsMs);
   const deps: ApiDeps = {
     asker,
     env: ENV,
     allowVolatileRedis: false,
+    behindRouter: false,
+    publicUrl: null,
     manifest: parseManifest(manifestOf(outside, options), manifestPath, { allowLoopback: true }),
     redis,
     store,
     system,
+    rateLimits: createRateLimits(redis),
+    limits: plenty,
+    queues,
     feed,
     ground,
-    transitions: createTransitions(store, relay, systemClock),
+    transitions: createTransitions(store, relay, systemClock, tellMoves(logOf('web'), metrics)),
     look: lookThrough(asker),
+    typedValues: createTypedValues(redis, times.valueKeepMs),
+    sealKey: Buffer.from(seal.publicKey, 'base64'),
+    lookUpTicket: ticketsThrough(asker, times),
     clock: systemClock,
     times,
     log: logOf('web'),
@@ -233,10 +303,11 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
   const env = workerEnv({
     outside,
     manifestPath,
-    vaultDir,
+    vaultEnv,
     keys,
     // Nobody listens there.
     githubUrl: options.githubUrl ?? 'http://127.0.0.1:9',
+    freescout: options.freescout,
   });
   function start(family: WorkerFamily): RunningFamily {
     const started = startFamily(family, env as never, {
@@ -262,7 +333,7 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
   await Promise.all((options.families ?? workerFamilies).map((family) => start(family).ready));
   for (const family of workerFamilies) await system.beat(family, 3_600_000);
   // The stage's first look at the authorities is over, so that a scripted fault meets the call that it was meant for.
-  if ((options.families ?? workerFamilies).includes('stage')) {
+  if ((options.families ?? workerFamilies).includes('stage') && options.byHand !== true) {
     await until(
       () => outside.heroku.requests.find((request) => request.route === 'GET /oauth/authorizations') ?? null,
     );
@@ -371,12 +442,14 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
     async [Symbol.asyncDispose]() {
       stopping.abort();
       await Promise.all([...running.keys()].map(stop));
-      await Promise.all([asker, ...Object.values(queues)].map((queue) => queue.close()));
+      await Promise.all([asker, metrics, ...Object.values(queues)].map((one) => one.close()));
       redis.disconnect();
       subscriber.disconnect();
       await Promise.all([
         outside.heroku.close(),
         outside.slack.close(),
+        outside.plainVendor.close(),
+        outside.infisical?.sim.close(),
         ...outside.consumers.map((consumer) => consumer.close()),
       ]);
       await rm(dir, { recursive: true, force: true });
@@ -389,6 +462,7 @@ async function startOutside(options: WorldOptions) {
   const account = heroku.createAccount();
   const bootstrap = account.authorize({ description: 'velvet bootstrap', scope: ['global'] });
   const first = account.authorize({ description: 'made by hand', scope: ['global'] });
+  const plainVendor = await startPlainVendor({ isLive: (token) => heroku.isLive(token) });
   const slack = await startSlack({ token: 'xoxb-test', users: ['U0OPERATOR'], channels: ['C0OPS'] });
   const specs = options.apps ?? [{ name: 'raxx-console-prod' }, { name: 'raxx-api-prod' }];
   const apps = specs.map((spec) =>
@@ -408,11 +482,29 @@ async function startOutside(options: WorldOptions) {
       }),
     ),
   );
-  return { heroku, account, bootstrap, first, slack, apps, consumers, specs };
+  const infisical = options.infisical === true ? await startInfisicalOutside() : null;
+  return { heroku, account, plainVendor, bootstrap, first, slack, apps, consumers, specs, infisical };
+}
+
+async function startInfisicalOutside(): Promise<OutsideInfisical> {
+  // Loading it stops everything for a moment, and a world's deadlines are short.
+  await import('@infisical/sdk');
+  const sim = await startInfisical();
+  const project = sim.createProject();
+  project.folder(ENV, '/velvet');
+  const identity = sim.createIdentity();
+  const { clientId, clientSecret } = identity;
+  const env = { siteUrl: sim.url, clientId, clientSecret: new Secret(clientSecret), projectId: project.id };
+  return { sim, project, identity, env };
 }
 type Outside = Awaited<ReturnType<typeof startOutside>>;
 
-function manifestOf({ specs, consumers }: Outside, options: WorldOptions): string {
+function manifestOf({ specs, consumers, plainVendor }: Outside, options: WorldOptions): string {
+  const ofNobody = {
+    issuer: 'OPERATOR_MANUAL',
+    issuer_auth_token_name: undefined,
+    verify: { url: plainVendor.verifyUrl, header: 'X-Api-Token' },
+  };
   const credential = {
     token_name: CREDENTIAL,
     issuer: 'heroku-oauth',
@@ -420,6 +512,7 @@ function manifestOf({ specs, consumers }: Outside, options: WorldOptions): strin
     scope: 'shared',
     entropy: 'high',
     active: true,
+    ...(options.byHand === true ? ofNobody : {}),
     ...options.credential,
   };
   const rows = specs.map((spec, index) => ({
@@ -449,15 +542,17 @@ function manifestOf({ specs, consumers }: Outside, options: WorldOptions): strin
 function workerEnv({
   outside,
   manifestPath,
-  vaultDir,
+  vaultEnv,
   keys,
   githubUrl,
+  freescout,
 }: {
   outside: Outside;
   githubUrl: string;
+  freescout: WorldOptions['freescout'];
   manifestPath: string;
-  vaultDir: string;
-  keys: { fingerprint: Buffer; vault: Buffer; audit: Buffer };
+  vaultEnv: VaultEnv;
+  keys: { fingerprint: Buffer; vault: Buffer; audit: Buffer; sealPrivate: Buffer };
 }) {
   return {
     appEnv: ENV,
@@ -466,6 +561,8 @@ function workerEnv({
     allowLoopback: true,
     allowVolatileRedis: false,
     velvetApp: null,
+    infisicalPlace: { host: 'app.infisical.com', projectId: null, folder: '/velvet' },
+    infisical: outside.infisical?.env ?? null,
     publicUrl: null,
     probeKey: null,
     slack: {
@@ -474,12 +571,14 @@ function workerEnv({
       operatorChannel: 'C0OPS',
       alertChannel: 'C0OPS',
     },
-    vault: { kind: 'file', dir: vaultDir, key: keys.vault, folder: '/velvet' },
+    vault: vaultEnv,
     fingerprintKey: keys.fingerprint,
     auditSigningKey: keys.audit,
+    sealKey: keys.sealPrivate,
     auditDays: 400,
     heroku: { apiUrl: outside.heroku.url, bootstrap: new Secret(outside.bootstrap.token) },
     github: { apiUrl: githubUrl },
+    freescout: freescout === undefined ? null : { url: freescout.url, apiKey: new Secret(freescout.apiKey) },
   };
 }
 

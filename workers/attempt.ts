@@ -63,6 +63,7 @@ async function afterFailure(
     context.log.warn('attempt failed', logfields(error));
     throw error;
   }
+  context.failed = true;
   context.log.error(`${verb(task.effect)} failed`, logfields(error));
   try {
     await handler?.failed(task, error, context);

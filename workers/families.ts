@@ -1,63 +1,48 @@
 // One worker family: its environment → what its handlers need → its queue. Each may run any number of times, in one process or many.
-import type { Redis } from 'ioredis';
-import type { Clock } from '../shared/lib/clock.ts';
-import type {
-  DistributeEnv,
-  EnvByFamily,
-  HealthcheckEnv,
-  NotifierEnv,
-  StageEnv,
-  ValueEnv,
-} from '../shared/lib/env.ts';
+import type { DistributeEnv, EnvByFamily, HealthcheckEnv, NotifierEnv, StageEnv } from '../shared/lib/env.ts';
 import { logfields, type Log } from '../shared/lib/log.ts';
 import { loadManifest } from '../shared/manifest/load.ts';
+import { demandSealKey } from '../shared/manifest/minted-by-hand.ts';
+import { tellMoves } from '../shared/moves.ts';
 import { createRelay } from '../shared/queue/enqueue.ts';
 import { openQueues } from '../shared/queue/queues.ts';
 import { createAnswers } from '../shared/redis/answers.ts';
 import { createClaims } from '../shared/redis/claim.ts';
 import { createJobStore } from '../shared/redis/job-store.ts';
 import { createGround } from '../shared/redis/ground.ts';
+import { createMetrics } from '../shared/redis/metrics.ts';
 import { createSystemStore, type WorkerFamily } from '../shared/redis/system-store.ts';
 import type { QueueName } from '../shared/rotation/effects.ts';
-import type { Times } from '../shared/times.ts';
+import { createTypedValues } from '../shared/redis/typed-values.ts';
 import { createTransitions } from '../shared/transition.ts';
 import { answerQuestions } from './answer.ts';
 import { createAudit } from './audit/duties.ts';
 import { trailNames } from './audit/names.ts';
 import { repeat, type Duty } from './duties.ts';
+import { stageDeps, valueDeps, type Parts, type Surroundings } from './family-deps.ts';
 import { notify } from './notify/notifier.ts';
 import { createSlack } from './notify/slack.ts';
 import { sureGround, type GroundDeps } from './on-sure-ground.ts';
 import { startWorker, type Handlers } from './run.ts';
 import { unavailable } from './stages/availability.ts';
 import { cleanup } from './stages/cleanup.ts';
-import type { CoreDeps, StageDeps, ValueDeps } from './stages/deps.ts';
+import type { CoreDeps } from './stages/deps.ts';
 import { openRows, startPhase } from './stages/fan-out.ts';
 import { answerLook } from './stages/look.ts';
+import { deepHealth } from './stages/deep-health.ts';
 import { mint } from './stages/mint.ts';
 import { probe } from './stages/probe.ts';
 import { push } from './stages/push.ts';
 import { readBack } from './stages/read-back.ts';
-import { strayCredentials } from './stages/bring-back.ts';
+import { strayCredentials, type BringBackDeps } from './stages/bring-back.ts';
 import { reconcile } from './stages/reconcile.ts';
 import { checkRevoked, revoke } from './stages/revoke.ts';
 import { sweep } from './stages/sweep.ts';
+import { lookUpTicket } from './stages/ticket.ts';
 import { verify } from './stages/verify.ts';
-import { createAuthorities } from './vault/authorities.ts';
-import { fileVault } from './vault/file.ts';
-import { createValues } from './vault/values.ts';
+import { freescoutTickets } from './vendors/freescout.ts';
 import { createHealthcheck } from './vendors/healthcheck.ts';
-import { createDoor, type Door } from './vendors/http.ts';
-import { createRegistry } from './vendors/registry.ts';
-
-/** The doors to the outside and what time is; the process passes in the real ones, a test its own. */
-export interface Surroundings {
-  readonly redis: Redis;
-  readonly fetch: typeof fetch;
-  readonly clock: Clock;
-  readonly times: Times;
-  readonly log: Log;
-}
+import { createDoor } from './vendors/http.ts';
 
 export interface RunningFamily {
   readonly ready: Promise<unknown>;
@@ -83,23 +68,29 @@ export function startFamily<F extends WorkerFamily>(
   const relay = createRelay(queues, store, (error, task) =>
     log.warn('task stays on the outbox', { task: task.effect, job_id: task.jobId, ...logfields(error) }),
   );
+  const metrics = createMetrics(redis, times.metricsMs);
   const core: CoreDeps = {
     store,
     relay,
     clock,
     times,
     claims: createClaims(redis, clock, times.leaseMs),
-    transitions: createTransitions(store, relay, clock),
+    transitions: createTransitions(store, relay, clock, tellMoves(log, metrics)),
   };
   const known = createGround(redis);
-  const door = createDoor({ fetch: around.fetch, clock, times });
+  const door = createDoor({
+    fetch: around.fetch,
+    clock,
+    times,
+    onHeadroom: (vendor, remaining) => metrics.set('headroom', { vendor }, remaining),
+  });
   const {
     handlers,
     duties,
     reconcile = null,
     alsoLooked = () => Promise.resolve([]),
     beside = [],
-  } = familyTable[family](env, { core, door, around });
+  } = familyTable[family](env, { core, door, around, metrics });
   // A message is never wrong to send, and the alarm waits for nobody.
   const waiting = family !== 'notifier';
   const ground = sureGround({ ground: known, times, clock, reconcile });
@@ -110,6 +101,8 @@ export function startFamily<F extends WorkerFamily>(
     times,
     clock,
     log,
+    onRan: ({ task, updateMethod, outcome, ms }) =>
+      metrics.observe('task', { task, update_method: updateMethod ?? 'none', outcome }, ms),
   });
   const system = createSystemStore(redis);
   const looking: Duty = {
@@ -128,16 +121,11 @@ export function startFamily<F extends WorkerFamily>(
       // Together: a duty in the middle of a call to a vendor must not use up the time in which the tasks are to end.
       await Promise.all([stopDuties(), worker.stop()]);
       await Promise.all(beside.map((one) => one.stop()));
-      await Promise.all(Object.values(queues).map((queue) => queue.close()));
+      await Promise.all([metrics, ...Object.values(queues)].map((one) => one.close()));
     },
   };
 }
 
-interface Parts {
-  readonly core: CoreDeps;
-  readonly door: Door;
-  readonly around: Surroundings;
-}
 interface Work {
   readonly handlers: Handlers;
   readonly duties: readonly Duty[];
@@ -156,7 +144,11 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
     const healthcheck = createHealthcheck({ door: parts.door, times: core.times });
     const handlers: Handlers = {
       enqueue_verify: verify({ ...deps, healthcheck }),
-      enqueue_mint: mint(deps),
+      enqueue_mint: mint({
+        ...deps,
+        typedValues: createTypedValues(around.redis, core.times.valueKeepMs),
+        sealKey: env.sealKey,
+      }),
       enqueue_distribute: startPhase(core, 'distribute'),
       enqueue_validate: startPhase(core, 'validate'),
       open_rows: openRows(core),
@@ -168,7 +160,9 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
     const manifest = loadManifest(env.manifestPath, {
       allowLoopback: env.allowLoopback,
       velvetApp: env.velvetApp,
+      infisicalPlace: env.infisicalPlace,
     });
+    demandSealKey('VELVET_SEAL_PRIVATE_KEY', env.sealKey, { manifest, env: env.appEnv });
     const audit = createAudit({
       ...around,
       ...core,
@@ -191,6 +185,9 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
       },
       ...audit.duties,
     ];
+    const tickets =
+      env.freescout &&
+      freescoutTickets({ ...env.freescout, door: parts.door, timeoutMs: core.times.ticketCallMs });
     const answering = answerQuestions({
       ...around,
       times: core.times,
@@ -199,6 +196,9 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
       handlers: {
         verify_audit: async ({ credential }) => ({ trails: await audit.verify(credential) }),
         look: (asked, signal) => answerLook(deps, asked, signal),
+        deep_health: (_asked, signal) => deepHealth(deps, manifest, env.appEnv, signal),
+        look_up_ticket: ({ ticket_id }, signal) =>
+          lookUpTicket(tickets, ticket_id, { signal, log: around.log }),
       },
     });
     return {
@@ -206,14 +206,11 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
       duties,
       beside: [answering, audit],
       reconcile: (ref, context) => reconcile({ ...deps, manifest }, ref, context),
-      alsoLooked: async () => {
-        const names = manifest.credentials.map(({ token_name }) => token_name);
-        const strays = await strayCredentials({ ...deps, manifest }).catch((error: unknown) => {
-          around.log.warn('the vault is not looked through for lost jobs yet', logfields(error));
-          return [];
-        });
-        return [...names, ...strays].map((credential) => ({ credential, env: env.appEnv }));
-      },
+      alsoLooked: async () =>
+        (await keptCredentials({ ...deps, manifest }, around.log)).map((credential) => ({
+          credential,
+          env: env.appEnv,
+        })),
     };
   },
 
@@ -248,35 +245,12 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
   },
 };
 
-function valueDeps(env: ValueEnv & { readonly appEnv: string }, { core, around }: Parts): ValueDeps {
-  const vault = fileVault({
-    dir: env.vault.dir,
-    key: env.vault.key,
-    folder: env.vault.folder,
-    env: env.appEnv,
-    clock: around.clock,
+/** Those of the manifest, and those that the vault keeps a value of. */
+async function keptCredentials(deps: BringBackDeps, log: Log): Promise<readonly string[]> {
+  const names = deps.manifest.credentials.map(({ token_name }) => token_name);
+  const strays = await strayCredentials(deps).catch((error: unknown) => {
+    log.warn('the vault is not looked through for lost jobs yet', logfields(error));
+    return [];
   });
-  return {
-    ...core,
-    vault,
-    fingerprintKey: env.fingerprintKey,
-    values: createValues(vault, env.fingerprintKey),
-  };
-}
-
-function stageDeps(env: DistributeEnv | StageEnv, parts: Parts): StageDeps {
-  const values = valueDeps(env, parts);
-  const { lateMs, rateLimitWaitMs, secondaryLimitWaitMs } = parts.core.times;
-  const registry = createRegistry({
-    times: { lateMs, rateLimitWaitMs, secondaryLimitWaitMs },
-    door: parts.door,
-    clock: parts.around.clock,
-    herokuApiUrl: env.heroku.apiUrl,
-    githubApiUrl: env.github.apiUrl,
-  });
-  return {
-    ...values,
-    registry,
-    authorities: createAuthorities(values.vault, { HK_VELVET_BOOTSTRAP: env.heroku.bootstrap }),
-  };
+  return [...names, ...strays];
 }

@@ -17,6 +17,18 @@ export interface TaskContext {
   readonly log: Log;
   /** The fence of this attempt, once it has one: its failure is committed under it. */
   fence: Fence | null;
+  /** How its row is written, once it is known: what is measured is told apart by it. */
+  updateMethod?: string;
+  /** Set where the failure became the job's or the row's. */
+  failed?: true;
+}
+
+/** One run of a task, for metrics: ok, later (it waits), again (it failed and is tried again), failed. */
+export interface TaskRun {
+  readonly task: Effect;
+  readonly updateMethod: string | undefined;
+  readonly outcome: 'ok' | 'later' | 'again' | 'failed';
+  readonly ms: number;
 }
 
 /** done: nothing more to do here · later: the same task again after a wait, without using up an attempt. */
@@ -39,6 +51,7 @@ export interface WorkerOptions {
   readonly times: Times;
   readonly clock: Clock;
   readonly log: Log;
+  readonly onRan?: (run: TaskRun) => void;
 }
 
 export interface RunningWorker {
@@ -56,6 +69,7 @@ export function startWorker({
   times,
   clock,
   log,
+  onRan,
 }: WorkerOptions): RunningWorker {
   // BullMQ hands over the signal only to a function that declares three parameters.
   const processor = async (job: BullTask, token: string | undefined, signal: AbortSignal | undefined) => {
@@ -73,7 +87,21 @@ export function startWorker({
       fence: null,
     };
     const last = job.attemptsMade + 1 >= (job.opts.attempts ?? 1);
-    const verdict = await attempt(task, context, handlers[task.effect], { last, times });
+    const began = clock.monotonic();
+    const ran = (outcome: TaskRun['outcome']) =>
+      onRan?.({
+        task: task.effect,
+        updateMethod: context.updateMethod,
+        outcome,
+        ms: clock.monotonic() - began,
+      });
+    const verdict = await attempt(task, context, handlers[task.effect], { last, times }).catch(
+      (error: unknown) => {
+        ran('again');
+        throw error;
+      },
+    );
+    ran(context.failed === true ? 'failed' : verdict === 'done' ? 'ok' : 'later');
     if (verdict === 'done') return;
     await job.moveToDelayed(clock.now() + Math.max(1, verdict.laterMs), token);
     throw new DelayedError();

@@ -4,7 +4,7 @@ import { isoTime } from '../../shared/lib/clock.ts';
 import { VelvetError } from '../../shared/lib/errors.ts';
 import { flagDefaults, type FlagName, type ServiceToken } from '../../shared/redis/system-store.ts';
 import { newRouter, type ApiDeps, type App } from '../router.ts';
-import { demand } from '../auth.ts';
+import { demand, namingNothing } from '../auth.ts';
 import { clipped } from '../problem.ts';
 import { anyAnswer, flagBody, jsonBody, nameParam, newTokenBody, refused } from '../schemas.ts';
 
@@ -23,7 +23,7 @@ export function adminRoutes(deps: ApiDeps): App {
     const { name } = context.req.valid('param');
     if (!isFlag(name))
       throw new VelvetError('not_found', 'unknown flag', {
-        detail: `There is no flag '${clipped(name)}'. There are: ${Object.keys(flagDefaults).join(', ')}.`,
+        detail: `There is no flag '${clipped(name)}'. Name one of those that there are: ${Object.keys(flagDefaults).join(', ')}.`,
       });
     const { enabled } = context.req.valid('json');
     await deps.system.setFlag(name, enabled);
@@ -54,6 +54,12 @@ export function adminRoutes(deps: ApiDeps): App {
   app.openapi(create, async (context) => {
     const caller = demand(context, 'admin');
     const body = context.req.valid('json');
+    const nothing = namingNothing(body.credentials ?? [], deps.manifest);
+    if (nothing.length > 0)
+      throw new VelvetError('invalid_request', 'patterns that name nothing', {
+        detail: `'credentials': ${nothing.map(clipped).join(', ')} names no credential of the manifest. \`GET /tokens\` lists them: mend it and send it again; nothing was made.`,
+        extra: { fields: ['credentials'] },
+      });
     const now = deps.clock.now();
     const { token, record } = await deps.system.createToken({
       name: body.name,

@@ -1,9 +1,10 @@
-// What the API says about itself: /openapi.json, from the schemas that validate, and the page that a problem's `type` points at.
+// What the API says about itself: /openapi.json, from the schemas that validate, and the pages about errors, one of which a problem's `type` points at.
 import { readFileSync } from 'node:fs';
+import { runbookPage } from '../document-page.ts';
 import { newRouter, type App } from '../router.ts';
-import { errorPage } from '../problem.ts';
+import { runbookPath } from '../problem.ts';
 
-const page = new URL('../../docs/errors.md', import.meta.url);
+const errors = new URL('../../docs/errors.md', import.meta.url);
 
 export function documentRoutes(whole: App): App {
   const app = newRouter();
@@ -25,8 +26,11 @@ export function documentRoutes(whole: App): App {
       }),
     ),
   );
-  app.get(errorPage, (context) =>
-    context.body(readFileSync(page, 'utf8'), 200, { 'content-type': 'text/markdown; charset=utf-8' }),
+  // Made once: what it is made of changes with a deploy alone.
+  let runbook: string | undefined;
+  app.get(runbookPath, (context) => context.html((runbook ??= runbookPage())));
+  app.get('/docs/errors.md', (context) =>
+    context.body(readFileSync(errors, 'utf8'), 200, { 'content-type': 'text/markdown; charset=utf-8' }),
   );
   return app;
 }

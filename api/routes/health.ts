@@ -1,20 +1,32 @@
 // /healthz, /health and /flags: public, cheap, and true: Redis is asked, and every worker family must have beaten.
 import { createRoute, z } from '@hono/zod-openapi';
-import { VelvetError } from '../../shared/lib/errors.ts';
+import { isVelvetError } from '../../shared/lib/errors.ts';
 import { logfields } from '../../shared/lib/log.ts';
 import { fullReason, unfitReasons } from '../../shared/redis/connection.ts';
+import { demand, mayTouch, type Caller } from '../auth.ts';
+import type { Limiter } from '../limits.ts';
 import { newRouter, type ApiDeps, type App } from '../router.ts';
 import { anyAnswer } from '../schemas.ts';
 
-/** Whoever asks for it is about to revoke something: a shallow answer would be taken for a deep one. */
-const noDeepCheck =
-  'This release has no deep check. Whether the vault and the vendors accept Velvet is looked at each minute: without `deep`, the credentials that they keep from being rotated stand under `warnings`.';
+export const healthPaths = ['/healthz', '/health'] as const;
 
 export interface Health {
   readonly status: 'ok' | 'degraded';
   readonly failing?: readonly string[];
   readonly warnings?: Readonly<Record<string, string>>;
 }
+
+/** Other parameters are a monitor's own; but `deep` means something, and whoever asks for it is about to revoke. */
+const healthQuery = z.object({
+  deep: z
+    .literal('1', { error: 'must be 1, or left out' })
+    .optional()
+    .openapi({
+      param: { name: 'deep', in: 'query' },
+      description:
+        'Has the stage worker log in to the vault and the vendors, 10 s at most; needs a service token.',
+    }),
+});
 
 /** What is failing now; empty where new rotations may be started. */
 export async function healthOf(deps: ApiDeps): Promise<Health> {
@@ -37,20 +49,50 @@ export async function healthOf(deps: ApiDeps): Promise<Health> {
   }
 }
 
-export function healthRoutes(deps: ApiDeps): App {
+/** What the stage worker said of each log-in that the caller may know of, and what of it fails. */
+async function deepHealth(deps: ApiDeps, caller: Caller): Promise<Record<string, unknown>> {
+  const health = await healthOf(deps);
+  const asked = await deps.asker.ask('deep_health', {}, deps.times.deepHealthMs).catch((error: unknown) => {
+    if (isVelvetError(error)) return `stage: ${error.detail}`;
+    throw error;
+  });
+  const all = typeof asked === 'string' ? [] : asked.checks;
+  const checks = all.filter(
+    (check) => check.credentials === null || check.credentials.some((name) => mayTouch(caller, name)),
+  );
+  const failing = [
+    ...(health.failing ?? []),
+    ...(typeof asked === 'string' ? [asked] : []),
+    ...checks.filter(({ ok }) => !ok).map(({ name, says }) => `${name}: ${says}`),
+  ];
+  const warnings = Object.entries(health.warnings ?? {}).filter(([name]) => mayTouch(caller, name));
+  return {
+    status: failing.length === 0 ? 'ok' : 'degraded',
+    ...(failing.length === 0 ? {} : { failing }),
+    ...(warnings.length === 0 ? {} : { warnings: Object.fromEntries(warnings) }),
+    checks: checks.map(({ name, ok, says }) => ({ name, ok, says })),
+  };
+}
+
+export function healthRoutes(deps: ApiDeps, limiter: Limiter): App {
   const app = newRouter();
-  for (const path of ['/healthz', '/health']) {
+  for (const path of healthPaths) {
     const route = createRoute({
       method: 'get',
       path,
       tags: ['health'],
       summary: 'Whether new rotations can be started',
       security: [],
+      request: { query: healthQuery },
       responses: { 200: anyAnswer('{"status":"ok"}'), 503: anyAnswer('{"status":"degraded","failing":[…]}') },
     });
     app.openapi(route, async (context) => {
-      if (context.req.query('deep') !== undefined)
-        throw new VelvetError('invalid_request', 'deep health', { detail: noDeepCheck });
+      if (context.req.valid('query').deep !== undefined) {
+        const caller = demand(context, 'read');
+        await limiter.demand('deepHealth', caller.tokenId);
+        const deep = await deepHealth(deps, caller);
+        return context.json(deep, deep['status'] === 'ok' ? 200 : 503);
+      }
       const { warnings, ...health } = await healthOf(deps);
       // Why names authorities and where the vault lies: that is for whoever has a token.
       const named = warnings && {

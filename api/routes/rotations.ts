@@ -1,7 +1,7 @@
 // Create, list and read rotations. Creating records an intention; nothing outside is touched before `verify`.
 import { createRoute, z } from '@hono/zod-openapi';
 import { newRouter, type ApiDeps, type App } from '../router.ts';
-import { demand } from '../auth.ts';
+import { demand, flowScope } from '../auth.ts';
 import { createRotation } from '../create-rotation.ts';
 import { demandJob, view } from '../rotation-lookup.ts';
 import {
@@ -36,8 +36,10 @@ export function rotationRoutes(deps: ApiDeps): App {
   });
   app.openapi(create, async (context) => {
     const { name } = context.req.valid('param');
-    const caller = demand(context, 'rotate', name);
-    const job = await createRotation(deps, name, context.req.valid('json'), caller);
+    const body = context.req.valid('json');
+    const caller = demand(context, flowScope[body.flow_type], name);
+    const log = deps.log.with({ request_id: context.get('requestId') });
+    const job = await createRotation({ ...deps, log }, name, body, caller);
     return context.json(
       { job_id: job.jobId, status: job.status, credential: name, env: deps.env, version: job.version },
       202,

@@ -1,10 +1,12 @@
 // The operator's actions on a job: each is one event of the table, decided in one place and recorded with who did it.
 import { createRoute } from '@hono/zod-openapi';
+import type { Context } from 'hono';
 import type { z } from 'zod';
 import { VelvetError, isVelvetError } from '../../shared/lib/errors.ts';
+import type { Job } from '../../shared/rotation/job.ts';
 import type { Speaker } from '../../shared/transition.ts';
 import { act } from '../actions.ts';
-import { actorOf, demand } from '../auth.ts';
+import { actorOf, demand, flowScope, type AppEnvironment, type Caller } from '../auth.ts';
 import { claimLost, demandFlag, demandJob, demandSureGround, view } from '../rotation-lookup.ts';
 import { allowedActions } from '../rotation-view.ts';
 import { newRouter, type ApiDeps, type App } from '../router.ts';
@@ -22,8 +24,10 @@ export function stageRoutes(deps: ApiDeps): App {
     const action = typeof body === 'object' && body !== null && 'action' in body ? body.action : null;
     const later = laterActions.find((name) => name === action);
     if (later !== undefined) {
-      const caller = demand(context, 'rotate', context.req.param('name'));
-      const job = await demandJob(deps, context.req.param('name'), context.req.param('job_id'));
+      const { job, caller } = await demandMayMove(deps, context, {
+        name: context.req.param('name'),
+        jobId: context.req.param('job_id'),
+      });
       const allowed = allowedActions(job, caller);
       const detail = `This release does not carry out '${later}' yet; ${allowed.length === 0 ? 'no action is open now' : `open now: ${allowed.join(', ')}`}.`;
       throw new VelvetError('action_not_allowed', `${later} is not carried out`, {
@@ -46,25 +50,37 @@ export function stageRoutes(deps: ApiDeps): App {
   });
   app.openapi(route, async (context) => {
     const { name, job_id } = context.req.valid('param');
-    const caller = demand(context, 'rotate', name);
     const body = context.req.valid('json');
-    const job = await demandJob(deps, name, job_id);
+    const { job, caller } = await demandMayMove(deps, context, { name, jobId: job_id });
     await demandSureGround(deps, job);
     if (body.action === 'verify' || body.action === 'proceed_mint') await demandFlag(deps, name);
     const by: Speaker = { kind: 'operator', actor: actorOf(caller), version: body.version };
-    await act(deps, job, body, by).catch(async (error: unknown) => {
-      // An operator's step has no fence of its own: what was refused is the job's claim.
-      if (!isVelvetError(error) || error.code !== 'stale_fence') throw error;
-      throw await claimLost(deps, job);
-    });
-    deps.log.info('operator acted', {
+    // Before it is carried out, so that what comes of it stands below it.
+    deps.log.info('operator acts', {
+      request_id: context.get('requestId'),
       job_id,
       credential: name,
       action: body.action,
       operator_id: caller.owner,
     });
+    await act(deps, job, body, by).catch(async (error: unknown) => {
+      // An operator's step has no fence of its own: what was refused is the job's claim.
+      if (!isVelvetError(error) || error.code !== 'stale_fence') throw error;
+      throw await claimLost(deps, job);
+    });
     const after = await view(deps, await demandJob(deps, name, job_id), caller);
     return context.json(after as z.infer<typeof jobAnswer>, 202);
   });
   return app;
+}
+
+/** The job, and the caller who may move it: that depends on its flow. */
+async function demandMayMove(
+  deps: ApiDeps,
+  context: Context<AppEnvironment>,
+  { name, jobId }: { readonly name: string; readonly jobId: string },
+): Promise<{ readonly job: Job; readonly caller: Caller }> {
+  demand(context, 'read', name);
+  const job = await demandJob(deps, name, jobId);
+  return { job, caller: demand(context, flowScope[job.flowType], name) };
 }

@@ -14,11 +14,12 @@ import { createJobStore } from '../../shared/redis/job-store.ts';
 import { claimedBy } from '../../shared/redis/refusals.ts';
 import { times } from '../../shared/times.ts';
 import { createAuthorities } from '../../workers/vault/authorities.ts';
-import { slots } from '../../workers/vault/contract.ts';
-import { fileVault, type FileVault } from '../../workers/vault/file.ts';
+import { slots, type Vault } from '../../workers/vault/contract.ts';
 import { writeHandle } from '../../workers/vault/handles.ts';
+import { openVault } from '../../workers/vault/open.ts';
 import type { VendorCall } from '../../workers/vendors/contract.ts';
-import { createDoor } from '../../workers/vendors/http.ts';
+import { createDoor, type Door } from '../../workers/vendors/http.ts';
+import { infisicalSecrets, type InfisicalSecrets } from '../../workers/vendors/infisical/secrets.ts';
 import { createRegistry } from '../../workers/vendors/registry.ts';
 import { cliEvent } from './operator.ts';
 import { withRedis } from './redis.ts';
@@ -32,6 +33,7 @@ export async function adopt(env: CliEnv, name: string, options: { readonly force
   const manifest = loadManifest(env.manifestPath, {
     allowLoopback: env.allowLoopback,
     velvetApp: env.velvetApp,
+    infisicalPlace: env.infisicalPlace,
   });
   const credential = adoptable(manifest, name, env.manifestPath);
   if (credential !== null) noteOtherEnv(manifest, name, whole.appEnv);
@@ -45,12 +47,14 @@ export async function adopt(env: CliEnv, name: string, options: { readonly force
     const unfinished = before?.startsWith('adopt.') === true;
     // Before anybody types a value; the claim itself is asked again by the script that takes it.
     if (before !== null && !unfinished) throw claimedBy(before);
-    const { dir, key, folder } = whole.vault;
-    const vault = fileVault({ dir, key, folder, env: whole.appEnv });
+    const outside = reachOutside(whole);
+    const vault = openVault(whole.vault, whole.appEnv, { secrets: outside.secrets, clock: systemClock });
     await vault.initialise();
-    const value = await readValue(name);
+    const value = await readValue(name, 'adopt');
     const found =
-      credential === null ? null : await askIssuer(whole, vault, { credential, value, ...options });
+      credential === null
+        ? null
+        : await askIssuer({ ...outside, env: whole, vault }, { credential, value, ...options });
     await putIn({ claims, vault, env: whole.appEnv }, { name, value, found, unfinished });
     process.stdout.write(`adopted ${name}: ${vault.ref(slots.current(name))}\n`);
     if (found !== null) note(revokeWords(found));
@@ -106,9 +110,19 @@ interface Question {
   readonly force: boolean;
 }
 
+interface Outside {
+  readonly door: Door;
+  readonly secrets: InfisicalSecrets;
+}
+
+function reachOutside(env: WholeEnv): Outside {
+  const door = createDoor({ fetch: globalThis.fetch, clock: systemClock, times });
+  const siteUrl = env.infisical?.siteUrl ?? '';
+  return { door, secrets: infisicalSecrets({ door, clock: systemClock, siteUrl, times }) };
+}
+
 async function askIssuer(
-  env: WholeEnv,
-  vault: FileVault,
+  { door, env, vault }: Outside & { readonly env: WholeEnv; readonly vault: Vault },
   { credential, value, force }: Question,
 ): Promise<Found> {
   const { token_name: name } = credential;
@@ -117,8 +131,8 @@ async function askIssuer(
     return { handle: null, revokeByHand: null, checked: false };
   }
   const { revokeByHand } = issuers[credential.issuer];
-  const authorityName = credential.issuer_auth_token_name;
-  const door = createDoor({ fetch: globalThis.fetch, clock: systemClock, times });
+  const authorityName = credential.issuer_auth_token_name ?? null;
+  const verify = 'verify' in credential ? credential.verify : null;
   const registry = createRegistry({
     door,
     clock: systemClock,
@@ -134,12 +148,13 @@ async function askIssuer(
     signal: new AbortController().signal,
     repeat: false,
   };
-  const result = await authorities
-    .read(authorityName)
-    .then((authority) => registry.issuer(credential.issuer).verify(call, value, authority))
+  const reading = authorityName === null ? Promise.resolve(null) : authorities.read(authorityName);
+  const result = await reading
+    .then((authority) => registry.issuer(credential.issuer, verify).verify(call, value, authority))
     .catch((error: unknown) => {
       if (!isVelvetError(error)) throw error;
-      const why = `${name} could not be checked at its issuer with the authority ${authorityName}: ${error.detail}`;
+      const asWhom = authorityName === null ? '' : ` with the authority ${authorityName}`;
+      const why = `${name} could not be checked at its issuer${asWhom}: ${error.detail}`;
       if (!force)
         refuse(
           `${why} Nothing was changed; mend that, or take the value unchecked with --force. (${error.code})`,
@@ -168,7 +183,7 @@ function isCarriedOut(credential: Credential): credential is ActiveCredential {
 
 function revokeWords({ handle, revokeByHand, checked }: Found): string {
   if (handle !== null) return `Its handle is ${handle}: Velvet can revoke it.`;
-  const how = revokeByHand === null ? 'at the vendor' : `\`${revokeByHand}\``;
+  const how = revokeByHand ?? 'at the vendor';
   return `${checked ? 'The issuer cannot name this token' : 'Its handle is not known'}: revoke will be by hand (${how}).`;
 }
 
@@ -176,7 +191,7 @@ function revokeWords({ handle, revokeByHand, checked }: Found): string {
 
 interface Places {
   readonly claims: Claims;
-  readonly vault: FileVault;
+  readonly vault: Vault;
   readonly env: string;
 }
 

@@ -15,6 +15,8 @@ export function installationEnv(folder: string): Environment {
   return isDevelopment(given) ? { ...readIfThere(join(folder, madeFile)), ...given } : given;
 }
 
+const sealPair = ['VELVET_SEAL_PUBLIC_KEY', 'VELVET_SEAL_PRIVATE_KEY'] as const;
+
 export interface Installation {
   readonly env: Environment;
   /** The keys that were made just now; where the list is not empty, this is a new installation. */
@@ -30,8 +32,13 @@ export function demandInstallation(folder: string): Installation {
   const file = join(folder, madeFile);
   const { REDIS_URL: lastRedisUrl = null, ...before } = readIfThere(file);
   const wanted = { APP_ENV: 'development', ...newKeys() };
+  const isThere = (name: string) => before[name] !== undefined || given[name] !== undefined;
+  // Half of a pair that was made fits no half that was given.
+  const hasHalf = sealPair.some(isThere);
   const made = Object.fromEntries(
-    Object.entries(wanted).filter(([name]) => before[name] === undefined && given[name] === undefined),
+    Object.entries(wanted).filter(
+      ([name]) => !isThere(name) && !(hasHalf && sealPair.some((half) => half === name)),
+    ),
   );
   const kept = { ...made, ...before };
   if (Object.keys(made).length > 0) write(file, kept, lastRedisUrl);

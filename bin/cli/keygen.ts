@@ -1,6 +1,7 @@
 // The keys of a new installation. Law: they go to a terminal or into a file of mode 600 that did not exist, and nowhere else.
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
+import { newSealKeys } from '../../shared/lib/seal-keys.ts';
 import { note, refuse } from './say.ts';
 
 /** Every key that this release reads, with what it is for. */
@@ -11,16 +12,21 @@ const keyMeanings = {
     'stage, distribute, healthcheck: the same for all three, and never changed while a rotation is open.',
   VELVET_AUDIT_SIGNING_KEY:
     'stage alone: the seed of the Ed25519 key that seals the audit trail. Nobody who can write to Redis may have it.',
+  VELVET_SEAL_PUBLIC_KEY:
+    'web: seals what operators type. Only needed, like the next one, where a credential is minted by hand.',
+  VELVET_SEAL_PRIVATE_KEY: 'stage alone: opens what web sealed with the line above. The two belong together.',
   VELVET_PROBE_KEY:
     'healthcheck, and consumers that answer a challenge only to those who send it. Leave it out where none does.',
 } as const;
 
 export type Keys = Readonly<Record<keyof typeof keyMeanings, string>>;
 
-/** 32 random bytes each, in base64. */
+/** 32 bytes each, in base64; all but the pair are random. */
 export function newKeys(): Keys {
   const names = Object.keys(keyMeanings) as (keyof Keys)[];
-  return Object.fromEntries(names.map((name) => [name, randomBytes(32).toString('base64')])) as Keys;
+  const random = Object.fromEntries(names.map((name) => [name, randomBytes(32).toString('base64')])) as Keys;
+  const { publicKey, privateKey } = newSealKeys();
+  return { ...random, VELVET_SEAL_PUBLIC_KEY: publicKey, VELVET_SEAL_PRIVATE_KEY: privateKey };
 }
 
 /** Prints new keys as .env lines, or puts them into a new file. Throws where others could read them, or a file would be replaced. */

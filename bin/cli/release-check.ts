@@ -1,7 +1,9 @@
 // What stops a deploy: a faulty environment of any family, a faulty manifest, an unfit Redis. Law: all of it is told at once.
 import { envReader, type EnvSource } from '../../shared/lib/env-reader.ts';
+import { readInfisicalPlace } from '../../shared/lib/env-vault.ts';
 import { EnvError, readEnv } from '../../shared/lib/env.ts';
 import { loadManifest, ManifestError } from '../../shared/manifest/load.ts';
+import { missingSealKey } from '../../shared/manifest/minted-by-hand.ts';
 import type { Manifest } from '../../shared/manifest/schema.ts';
 import { unfitReasons } from '../../shared/redis/connection.ts';
 import { reach } from './redis.ts';
@@ -16,7 +18,10 @@ export interface SetUp {
 /** The environment of all families and the manifest; nothing outside is asked. */
 export function checkSetUp(source: EnvSource): SetUp {
   const [manifest, ofManifest] = readManifest(source);
-  return { manifest, problems: [...environmentProblems(source), ...ofManifest] };
+  return {
+    manifest,
+    problems: [...environmentProblems(source), ...ofManifest, ...sealKeyProblems(source, manifest)],
+  };
 }
 
 /** Why the Redis of this environment may not be used; empty where it may, or where the environment names none that could be asked. */
@@ -43,12 +48,20 @@ function environmentProblems(source: EnvSource): readonly string[] {
   }
 }
 
+function sealKeyProblems(source: EnvSource, manifest: Manifest | null): readonly string[] {
+  if (manifest === null) return [];
+  return (['VELVET_SEAL_PUBLIC_KEY', 'VELVET_SEAL_PRIVATE_KEY'] as const)
+    .filter((name) => (source[name] ?? '') === '')
+    .flatMap((name) => missingSealKey(name, manifest, source['APP_ENV'] ?? '') ?? []);
+}
+
 // Read for itself, so that a faulty environment does not hide a faulty manifest.
 function readManifest(source: EnvSource): readonly [Manifest | null, readonly string[]] {
   const path = source['VELVET_MANIFEST'] || 'manifests/subscription-manifest.yml';
   const options = {
     allowLoopback: allowed(source, 'VELVET_ALLOW_LOOPBACK'),
     velvetApp: source['HEROKU_APP_NAME'] ?? null,
+    infisicalPlace: readInfisicalPlace(envReader(source)),
   };
   try {
     return [loadManifest(path, options), []];

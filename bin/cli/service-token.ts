@@ -2,6 +2,8 @@
 import { isoTime, systemClock } from '../../shared/lib/clock.ts';
 import { requireParts, type CliEnv } from '../../shared/lib/env.ts';
 import { createSystemStore } from '../../shared/redis/system-store.ts';
+import { loadManifest } from '../../shared/manifest/load.ts';
+import { namingNothing } from '../../api/auth.ts';
 import { newTokenBody } from '../../api/schemas.ts';
 import { withRedis } from './redis.ts';
 import { note, refuse } from './say.ts';
@@ -43,6 +45,7 @@ export async function createServiceToken(env: CliEnv, options: TokenOptions): Pr
     );
   }
   const { data } = parsed;
+  if (data.credentials !== undefined) demandNamed(env, data.credentials);
   const now = systemClock.now();
   const made = await withRedis(requireParts(env, 'redis'), (redis) =>
     createSystemStore(redis).createToken({
@@ -60,6 +63,18 @@ export async function createServiceToken(env: CliEnv, options: TokenOptions): Pr
     `Token ${record.id} of ${record.owner}: ${record.scopes.join(', ')}, for ${record.credentials?.join(', ') ?? 'every credential'}, until ${isoTime(record.expires_at)}. It is shown this once.`,
   );
   process.stdout.write(`${made.token}\n`);
+}
+
+/** A pattern that names nothing makes a token that may do nothing, or not what its owner thinks. */
+function demandNamed(env: CliEnv, patterns: readonly string[]): void {
+  const { manifestPath, allowLoopback, velvetApp, infisicalPlace } = env;
+  const manifest = loadManifest(manifestPath, { allowLoopback, velvetApp, infisicalPlace });
+  const nothing = namingNothing(patterns, manifest);
+  if (nothing.length === 0) return;
+  const names = manifest.credentials.map(({ token_name }) => token_name);
+  refuse(
+    `Nothing was made. --credentials: ${nothing.join(', ')} names no credential of ${manifestPath}; it has ${names.join(', ')}.`,
+  );
 }
 
 function listOf(text: string): readonly string[] {

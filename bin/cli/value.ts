@@ -2,25 +2,22 @@
 import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
 import { Secret } from '../../shared/lib/secret.ts';
+import { faultOfValue } from '../../shared/lib/typed-value.ts';
 import { refuse } from './say.ts';
 
 /** No vendor's token comes near it; a larger text is a file that was piped by mistake. */
 const BYTES_MAX = 64 * 1024;
 
-/** Typed into a terminal without echo, else all of stdin. Throws for what cannot be one value. */
-export async function readValue(name: string): Promise<Secret> {
+/** Typed into a terminal without echo, else all of stdin. Throws for what cannot be one value, naming the command to give again. */
+export async function readValue(name: string, command: 'adopt' | 'submit'): Promise<Secret> {
   const text = process.stdin.isTTY ? await typed(`Value of ${name} (not shown): `) : await piped();
   const value = text.replace(/\r?\n$/, '');
   if (value === '')
     refuse(
-      `No value came in. Type it when asked, or pipe it: \`printf %s "$VALUE" | npx velvet adopt ${name}\`.`,
+      `No value came in. Type it when asked, or pipe it: \`printf %s "$VALUE" | npx velvet ${command} ${name}\`.`,
     );
-  if (/[\r\n]/.test(value))
-    refuse('The value has more than one line, which no token has. Pipe the value alone.');
-  if (/\p{Cc}/u.test(value))
-    refuse('The value holds control characters, which no token has. Pipe or type the value alone.');
-  if (value !== value.trim())
-    refuse('The value has white space around it, which no token has. Give it again without.');
+  const fault = faultOfValue(value);
+  if (fault !== null) refuse(`The value ${fault}. Type or pipe the value alone.`);
   return new Secret(value);
 }
 

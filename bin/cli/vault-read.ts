@@ -9,8 +9,12 @@ import { withRedis } from './redis.ts';
 import { note, refuse } from './say.ts';
 
 export async function readFromVault(env: CliEnv, ref: string): Promise<void> {
-  const { folder, env: refEnv, slot } = slotOfRef(ref);
   const whole = requireParts(env, 'appEnv', 'redis', 'vault');
+  if (whole.vault.kind !== 'file')
+    refuse(
+      "VELVET_VAULT names Infisical here, and this command reads the file vault alone; the job's `vault_ref` has Infisical's own command.",
+    );
+  const { folder, env: refEnv, slot } = slotOfRef(ref);
   if (folder !== whole.vault.folder || refEnv !== whole.appEnv) {
     refuse(
       `${ref} belongs to the folder ${folder} of ${refEnv}; this environment is ${whole.vault.folder} of ${whole.appEnv}. Set APP_ENV, VELVET_VAULT_FOLDER and the key of that installation, or mend the reference.`,

@@ -6,6 +6,9 @@ import { refuse } from '../cli/say.ts';
 
 const outsideSchema = z.object({
   heroku_url: z.url(),
+  github_url: z.url(),
+  /** The GitHub App's id and key, as Velvet's vault keeps them. */
+  github_authority: z.string().min(1),
   slack_url: z.url(),
   slack_token: z.string().min(1),
   operator_slack_user: z.string().min(1),
@@ -22,29 +25,42 @@ export function parseOutside(line: string): Outside {
 
 /**
  * The committed manifest with the simulators' hosts and `env: development`: addresses on this machine are refused in prod. All
- * else, comments too, stays as it is. Throws for a row whose app is not simulated.
+ * else, comments too, stays as it is. Throws for an active row that nobody simulates.
  */
 export function demoManifest(committed: string, outside: Outside): string {
   const document = parseDocument(committed);
   const rows = document.get('subscribers');
   if (!isSeq(rows) || rows.items.length === 0)
     return refuse('The committed manifest has no subscribers to demonstrate.');
+  const inUse = new Set(
+    itemsOf(document.get('credentials')).flatMap((one) =>
+      one.get('active') === false ? [] : [String(one.get('token_name'))],
+    ),
+  );
   for (const row of rows.items) {
     if (!isMap(row))
       refuse('A subscriber of the committed manifest is no mapping; `npx velvet manifest check` says more.');
-    leadToSimulator(row, outside);
+    leadToSimulator(row, outside, inUse);
   }
   const derived = document.toString({ lineWidth: 0 }).replace('$schema=./', '$schema=../../../manifests/');
   return `# Derived by \`npm run demo\` from manifests/subscription-manifest.yml: the simulators' hosts, env: development.\n${derived}`;
 }
 
-function leadToSimulator(row: YAMLMap, outside: Outside): void {
+function itemsOf(node: unknown): readonly YAMLMap[] {
+  return isSeq(node) ? node.items.filter((one) => isMap(one)) : [];
+}
+
+function leadToSimulator(row: YAMLMap, outside: Outside, inUse: ReadonlySet<string>): void {
+  replace(row, 'env', 'development');
+  if (row.get('active') === false || !inUse.has(String(row.get('token_name')))) return;
   const endpoint = String(row.get('update_endpoint'));
+  const { pathname } = new URL(endpoint);
+  if (row.get('update_method') === 'GITHUB_SECRET_PUT')
+    return replace(row, 'update_endpoint', `${outside.github_url}${pathname}`);
   const app = outside.apps.find((one) => one.app === herokuAppOf(endpoint));
   if (app === undefined)
     return refuse(`No simulated app answers for ${endpoint}; add it to test/sim/main.ts.`);
-  replace(row, 'env', 'development');
-  replace(row, 'update_endpoint', `${outside.heroku_url}${new URL(endpoint).pathname}`);
+  replace(row, 'update_endpoint', `${outside.heroku_url}${pathname}`);
   if (row.get('healthcheck_endpoint') !== null) replace(row, 'healthcheck_endpoint', app.health_url);
 }
 

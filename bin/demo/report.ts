@@ -20,7 +20,7 @@ export function printProofs(screen: Screen, rows: readonly RowView[]): void {
     row.consumer_id,
     row.proof ?? 'not proven',
     row.proven_at ?? '',
-    words[row.proof ?? ''] ?? '',
+    row.note ?? words[row.proof ?? ''] ?? '',
   ]);
   for (const line of aligned(lines)) screen.say(line);
 }
@@ -43,7 +43,9 @@ Velvet goes on serving until Ctrl-C. The next rotation by hand, in another shell
   velvet rotations/$JOB/stage -d '{"action":"verify"}'
   velvet rotations/$JOB          # again, until "status":"verified"
   velvet rotations/$JOB/stage -d '{"action":"proceed_mint"}'
-  velvet rotations/$JOB/stream -N   # follow it; Ctrl-C at "validated", after about 45 s
+  velvet rotations/$JOB/stream -N   # follow it; Ctrl-C at "validating"
+  velvet rotations/$JOB/stage -d '{"action":"confirm_consumer","consumer_id":"github-actions-heroku-api-key","note":"updated_at moved"}'
+  velvet rotations/$JOB/stream -N   # Ctrl-C at "validated", after about 35 s
   velvet rotations/$JOB/stage -d '{"action":"proceed_revoke","ticket_id":"${ticketId}"}'
   velvet rotations/$JOB          # until "status":"done"
 `);

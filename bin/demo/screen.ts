@@ -11,6 +11,9 @@ export interface RowView {
   readonly holds: string;
   readonly proof: string | null;
   readonly proven_at: string | null;
+  /** What the person wrote who confirmed it, and what the place said of the write. */
+  readonly note: string | null;
+  readonly write_note: string | null;
   readonly error: { readonly code: string; readonly detail: string } | null;
 }
 

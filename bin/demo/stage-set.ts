@@ -85,8 +85,12 @@ export interface World {
   readonly updateKeys: ReadonlySet<string>;
 }
 
-/** Redis and the simulators run; the derived manifest is written; the environment is complete. */
-export async function openWorld(place: Place, { outer, firstLine }: Crews): Promise<World> {
+/** Redis and the simulators, told of `simulated`, run; the derived manifest is written; the environment is complete. */
+export async function openWorld(
+  place: Place,
+  { outer, firstLine }: Crews,
+  simulated: readonly string[],
+): Promise<World> {
   demandRedisServer();
   const [redisPort, port] = await Promise.all([freePort(), freePort()]);
   const redisUrl = `redis://127.0.0.1:${redisPort}`;
@@ -100,7 +104,7 @@ export async function openWorld(place: Place, { outer, firstLine }: Crews): Prom
   // Their memory is the outside world: started again they would be another one.
   outer.start({
     name: SIMULATORS,
-    command: [process.execPath, 'test/sim/main.ts'],
+    command: [process.execPath, 'test/sim/main.ts', ...simulated],
     env: {},
     againAfterMs: () => null,
   });
@@ -119,12 +123,14 @@ export async function openWorld(place: Place, { outer, firstLine }: Crews): Prom
     VELVET_MANIFEST: place.manifestFile,
     VELVET_ALLOW_LOOPBACK: '1',
     VELVET_PUBLIC_URL: url,
+    VELVET_SEAL_PUBLIC_KEY: keys.VELVET_SEAL_PUBLIC_KEY,
   };
   const env = {
     ...webEnv,
     ...keys,
     VELVET_FILE_VAULT_DIR: join(place.folder, 'vault'),
     HEROKU_API_URL: outside.heroku_url,
+    GITHUB_API_URL: outside.github_url,
     HK_VELVET_BOOTSTRAP: outside.bootstrap_token,
     SL_BOT_NOTIFY: outside.slack_token,
     SLACK_API_URL: outside.slack_url,
@@ -141,7 +147,7 @@ export async function openWorld(place: Place, { outer, firstLine }: Crews): Prom
     env,
     webEnv,
     url,
-    ownSecrets: [...Object.values(keys), outside.slack_token],
+    ownSecrets: [...Object.values(keys), outside.slack_token, outside.github_authority],
     updateKeys,
   };
 }

@@ -1,9 +1,10 @@
-// One rotation through the public API, as an operator walks it: create → verify → proceed_mint → proceed_revoke, following the job's stream.
+// One rotation through the public API, as an operator walks it: create → verify → proceed_mint → proceed_revoke, following the job's stream; what failed is retried alone, what nobody can prove is confirmed.
 import { systemClock } from '../../shared/lib/clock.ts';
 import { statuses, type Kind, type Status } from '../../shared/rotation/statuses.ts';
 import { pause, within, type Answer, type Client, type StreamEvent } from './client.ts';
-import type { RowView, Screen } from './screen.ts';
 import { refuse } from '../cli/say.ts';
+import type { Scenario } from './runbook.ts';
+import type { RowView, Screen } from './screen.ts';
 
 export interface Walk {
   readonly jobId: string;
@@ -11,6 +12,9 @@ export interface Walk {
   readonly rows: readonly RowView[];
   /** Every event of the job, in its order. */
   readonly trail: readonly StreamEvent[];
+  /** Consumers that were retried, and that were confirmed by hand. */
+  readonly retried: readonly string[];
+  readonly confirmed: readonly string[];
 }
 
 export interface WalkOptions {
@@ -19,6 +23,7 @@ export interface WalkOptions {
   readonly credential: string;
   readonly ticketId: string;
   readonly signal: AbortSignal;
+  readonly scenario: Scenario | null;
 }
 
 /** The longest step waits `healthcheck_after` and, should a worker be killed by hand, until its task is found again. */
@@ -30,10 +35,12 @@ interface Seen {
   status: string;
   readonly rows: Map<string, RowView>;
   readonly trail: StreamEvent[];
+  readonly retried: string[];
+  readonly confirmed: string[];
 }
 
 export async function walk(options: WalkOptions): Promise<Walk> {
-  const { client, screen, credential, ticketId } = options;
+  const { client, screen, credential, ticketId, scenario } = options;
   const base = `/tokens/${credential}`;
   const request = { flow_type: 'operational', idempotency_key: crypto.randomUUID(), force_revoke: false };
   const created = accepted(await client.ask('POST', `${base}/rotate`, request));
@@ -43,23 +50,27 @@ export async function walk(options: WalkOptions): Promise<Walk> {
     `job ${jobId} created; with .velvet/demo.env sourced, \`curl -N -H "Authorization: Bearer $VELVET_TOKEN" $VELVET_URL${path}/stream\` follows it too`,
   );
 
-  const seen: Seen = { status: 'init', rows: new Map(), trail: [] };
+  const seen: Seen = { status: 'init', rows: new Map(), trail: [], retried: [], confirmed: [] };
   take(seen, (await client.ask('GET', path)).body);
   const over = new AbortController();
   const show = () => screen.show(seen.status, [...seen.rows.values()]);
+  const disturbance: { begun: Promise<void> | null } = { begun: null };
   show();
   const following = client.follow(
     `${path}/stream`,
     (event) => {
       record(seen, event);
       show();
+      if (seen.status === 'distributing') disturbance.begun ??= scenario?.whileDistributing() ?? null;
     },
     AbortSignal.any([over.signal, options.signal]),
   );
   try {
     const step = stepper({ ...options, path, seen });
     await step({ action: 'verify' }, 'init', 'verified');
+    await scenario?.beforeMint(jobId);
     await step({ action: 'proceed_mint' }, 'verified', 'validated');
+    await disturbance.begun;
     await step({ action: 'proceed_revoke', ticket_id: ticketId }, 'validated', 'done');
     // What was seen last ends with the stream's own `done`.
     await within(following, 5_000);
@@ -70,7 +81,8 @@ export async function walk(options: WalkOptions): Promise<Walk> {
   take(seen, (await client.ask('GET', path)).body);
   show();
   screen.settle();
-  return { jobId, status: seen.status, rows: [...seen.rows.values()], trail: seen.trail };
+  const { status, rows, ...rest } = seen;
+  return { jobId, status, rows: [...rows.values()], ...rest };
 }
 
 type Step = (action: Readonly<Record<string, string>>, from: string, to: string) => Promise<void>;
@@ -98,14 +110,20 @@ function stepper({
         const job = (await client.ask('GET', path)).body;
         take(seen, job);
         if (kindOfStatus(seen.status) !== 'failed') continue;
-        screen.say(`${seen.status}: ${JSON.stringify(job['error'] ?? failedRows(seen))}`);
+        screen.say(
+          `${seen.status}: ${JSON.stringify(job['error'] ?? failedRows(seen).map((row) => [row.consumer_id, row.error]))}`,
+        );
         retries += 1;
         if (retries > RETRIES_MAX) refuse(`the job stopped at ${seen.status}`);
         const parked = seen.status;
-        accepted(await client.ask('POST', `${path}/stage`, { action: 'retry' }));
+        const consumer_ids = failedRows(seen).map(({ consumer_id }) => consumer_id);
+        const only = consumer_ids.length === 0 ? {} : { consumer_ids };
+        accepted(await client.ask('POST', `${path}/stage`, { action: 'retry', ...only }));
+        seen.retried.push(...consumer_ids);
         await changed(seen, parked);
         continue;
       }
+      await confirmByHand({ client, screen, path, seen });
       await pause(50);
     }
   };
@@ -116,8 +134,29 @@ async function changed(seen: Seen, from: string): Promise<void> {
   while (seen.status === from && systemClock.monotonic() < end) await pause(20);
 }
 
-function failedRows(seen: Seen): unknown {
-  return [...seen.rows.values()].flatMap((row) => (row.error === null ? [] : [[row.consumer_id, row.error]]));
+function failedRows(seen: Seen): readonly RowView[] {
+  return [...seen.rows.values()].filter(
+    (row) => row.distribute_status === 'failed' || row.validate_status === 'failed',
+  );
+}
+
+/** What has no endpoint that anybody could ask is looked at by the operator: here, what GitHub shows of the secret. */
+async function confirmByHand({
+  client,
+  screen,
+  path,
+  seen,
+}: Pick<WalkOptions, 'client' | 'screen'> & { readonly path: string; readonly seen: Seen }): Promise<void> {
+  if (seen.status !== 'validating') return;
+  const waiting = [...seen.rows.values()].find(
+    (row) => row.validate_status === 'manual_required' && !seen.confirmed.includes(row.consumer_id),
+  );
+  if (waiting === undefined) return;
+  const { consumer_id } = waiting;
+  const note = 'updated_at of the secret moved with this rotation, and nobody else writes there';
+  accepted(await client.ask('POST', `${path}/stage`, { action: 'confirm_consumer', consumer_id, note }));
+  seen.confirmed.push(consumer_id);
+  screen.say(`${consumer_id} is confirmed by hand: ${note}`);
 }
 
 function accepted(answer: Answer): Answer {

@@ -1,9 +1,14 @@
 // The typed environment of each process family: the only reader of process.env. Law: a family gets only what it needs, and no problem's text holds a value.
 import { envReader, unknownNames } from './env-reader.ts';
 import type { EnvReader, EnvSource, RedisEnv } from './env-reader.ts';
-import { readVendors, readVendorUrl } from './env-vendors.ts';
-import type { VendorsEnv } from './env-vendors.ts';
+import { readInfisicalPlace, readVault, vaultIsSet } from './env-vault.ts';
+import type { InfisicalPlace, VaultEnv } from './env-vault.ts';
+import { readFreescout, readVendors, readVendorUrl } from './env-vendors.ts';
+import type { FreescoutEnv, VendorsEnv } from './env-vendors.ts';
+import { isPair } from './seal-keys.ts';
 import type { Secret } from './secret.ts';
+
+export type { VaultEnv } from './env-vault.ts';
 
 export type AppEnv = 'prod' | 'staging' | 'development';
 
@@ -16,13 +21,7 @@ export interface CommonEnv {
   readonly allowVolatileRedis: boolean;
   /** The Heroku app that this process runs in, where Heroku names it. */
   readonly velvetApp: string | null;
-}
-
-export interface FileVaultEnv {
-  readonly kind: 'file';
-  readonly dir: string;
-  readonly key: Buffer;
-  readonly folder: string;
+  readonly infisicalPlace: InfisicalPlace;
 }
 
 export interface SlackEnv {
@@ -41,7 +40,7 @@ export interface AlarmEnv {
 
 /** What the families have that work with values. */
 export interface ValueEnv {
-  readonly vault: FileVaultEnv;
+  readonly vault: VaultEnv;
   readonly fingerprintKey: Buffer;
 }
 
@@ -51,11 +50,19 @@ export interface LinkEnv {
 }
 
 export interface WebEnv extends CommonEnv, LinkEnv {
+  /** What typed values are sealed with; null where it is not set, which is well as long as nothing is minted by hand. */
+  readonly sealKey: Buffer | null;
   readonly host: string;
   readonly port: number;
+  /** Whether every request comes through Heroku's router, whose word on the client's address is then believed. */
+  readonly behindRouter: boolean;
 }
 
 export interface StageEnv extends CommonEnv, LinkEnv, AlarmEnv, ValueEnv, VendorsEnv {
+  /** What they are opened with; null as for web. */
+  readonly sealKey: Buffer | null;
+  /** Null where FREESCOUT_URL is not set: then tickets are not looked up. */
+  readonly freescout: FreescoutEnv | null;
   /** The seed of the Ed25519 key that seals are signed with: 32 bytes. */
   readonly auditSigningKey: Buffer;
   /** How long audit events are kept before they leave for the log. */
@@ -79,9 +86,10 @@ export interface CliEnv extends VendorsEnv {
   readonly manifestPath: string;
   readonly allowLoopback: boolean;
   readonly allowVolatileRedis: boolean;
-  readonly vault: FileVaultEnv | null;
+  readonly vault: VaultEnv | null;
   readonly fingerprintKey: Buffer | null;
   readonly velvetApp: string | null;
+  readonly infisicalPlace: InfisicalPlace;
 }
 
 /** The release step gets the common part, after every family's was read: a bad deploy stops there. */
@@ -136,7 +144,7 @@ const cliParts = {
   appEnv: 'APP_ENV is not set: set it to prod, staging or development',
   redis: 'REDIS_URL is not set: set it to redis://<host>:<port> or, with TLS, rediss://<host>:<port>',
   vault:
-    "VELVET_FILE_VAULT_KEY is not set: set it to the vault's key, on the machine that has the vault's folder (never a dyno)",
+    "VELVET_FILE_VAULT_KEY is not set: set it to the vault's key, on the machine that has the vault's folder (never a dyno); with VELVET_VAULT=infisical set INFISICAL_CLIENT_ID, INFISICAL_CLIENT_SECRET and INFISICAL_PROJECT_ID",
   fingerprintKey: 'VELVET_FINGERPRINT_KEY is not set: set it to the key that the workers have',
 } as const;
 
@@ -147,6 +155,8 @@ const families: { readonly [F in Family]: (reader: EnvReader) => EnvByFamily[F] 
     // A dyno is reached from outside by Heroku's router; elsewhere only what runs on the same machine is let in.
     host: reader.onDyno ? '0.0.0.0' : '127.0.0.1',
     port: reader.port('PORT', 3000),
+    sealKey: readSealKey(reader, 'VELVET_SEAL_PUBLIC_KEY'),
+    behindRouter: reader.onDyno,
   }),
   stage: (reader) => ({
     ...readCommon(reader),
@@ -154,6 +164,8 @@ const families: { readonly [F in Family]: (reader: EnvReader) => EnvByFamily[F] 
     ...readAlarm(reader),
     ...readValues(reader),
     ...readVendors(reader),
+    sealKey: readSealKey(reader, 'VELVET_SEAL_PRIVATE_KEY'),
+    freescout: readFreescout(reader),
     auditSigningKey: reader.key('VELVET_AUDIT_SIGNING_KEY'),
     // The specification's default: a year, and the weeks in which somebody asks about it.
     auditDays: reader.days('VELVET_AUDIT_DAYS', 400),
@@ -179,14 +191,24 @@ const families: { readonly [F in Family]: (reader: EnvReader) => EnvByFamily[F] 
       token: reader.secret('VELVET_TOKEN'),
       appEnv: ifSet('APP_ENV', () => readAppEnv(reader)),
       redis: ifSet('REDIS_URL', () => reader.redis('REDIS_URL')),
-      vault: reader.onDyno ? null : ifSet('VELVET_FILE_VAULT_KEY', () => readVault(reader)),
+      vault: vaultIsSet(reader) ? readVault(reader) : null,
       fingerprintKey: ifSet('VELVET_FINGERPRINT_KEY', () => reader.key('VELVET_FINGERPRINT_KEY')),
       ...readVendors(reader),
     };
   },
   release: (reader) => {
-    for (const family of ['web', 'stage', 'distribute', 'healthcheck', 'notifier'] as const)
-      families[family](reader);
+    const [web, stage] = [families.web(reader), families.stage(reader)];
+    for (const family of ['distribute', 'healthcheck', 'notifier'] as const) families[family](reader);
+    // Each of them runs with the half that it has; only here are both seen.
+    if (
+      reader.problems.length === 0 &&
+      web.sealKey !== null &&
+      stage.sealKey !== null &&
+      !isPair(web.sealKey, stage.sealKey)
+    )
+      reader.problem(
+        'VELVET_SEAL_PUBLIC_KEY must be the other half of VELVET_SEAL_PRIVATE_KEY; `npx velvet keygen` prints both.',
+      );
     return readCommon(reader);
   },
 };
@@ -205,6 +227,7 @@ function readPlace(reader: EnvReader): Omit<CommonEnv, 'appEnv' | 'redis'> {
     allowLoopback: readAllowance(reader, 'VELVET_ALLOW_LOOPBACK'),
     allowVolatileRedis: readAllowance(reader, 'VELVET_ALLOW_VOLATILE_REDIS'),
     velvetApp: reader.get('HEROKU_APP_NAME') ?? null,
+    infisicalPlace: readInfisicalPlace(reader),
   };
 }
 
@@ -241,36 +264,15 @@ function readAlarm(reader: EnvReader): AlarmEnv {
   };
 }
 
+function readSealKey(
+  reader: EnvReader,
+  name: 'VELVET_SEAL_PUBLIC_KEY' | 'VELVET_SEAL_PRIVATE_KEY',
+): Buffer | null {
+  return reader.get(name) === undefined ? null : reader.key(name);
+}
+
 function readValues(reader: EnvReader): ValueEnv {
   return { vault: readVault(reader), fingerprintKey: reader.key('VELVET_FINGERPRINT_KEY') };
-}
-
-function readVault(reader: EnvReader): FileVaultEnv {
-  const folder = reader.get('VELVET_VAULT_FOLDER') ?? '/velvet';
-  if (!/^(\/(?!\.{1,2}(\/|$))[A-Za-z0-9_.-]+)+$/.test(folder))
-    reader.problem(
-      'VELVET_VAULT_FOLDER must be a path like /velvet: a slash before each name, none at the end.',
-    );
-  const dir = reader.get('VELVET_FILE_VAULT_DIR') ?? '.velvet/vault';
-  return { kind: 'file', dir, key: readVaultKey(reader), folder };
-}
-
-function readVaultKey(reader: EnvReader): Buffer {
-  const kind =
-    reader.get('VELVET_VAULT') === undefined
-      ? 'file'
-      : reader.choice('VELVET_VAULT', ['file', 'infisical', 'ssm']);
-  if (kind !== 'file')
-    reader.problem(
-      'VELVET_VAULT must be file in this release: the infisical and ssm vaults come in a later one.',
-    );
-  else if (reader.onDyno)
-    reader.problem(
-      "VELVET_VAULT must not be file on a Heroku dyno: a dyno's file system is ephemeral, gone at each restart and seen by no other " +
-        'dyno, and every value would be lost with it. Run the workers on a machine with a disk until the infisical and ssm vaults come.',
-    );
-  else return reader.key('VELVET_FILE_VAULT_KEY');
-  return Buffer.alloc(0);
 }
 
 function frozen<T extends object>(env: T): T {

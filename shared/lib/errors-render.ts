@@ -18,6 +18,7 @@ const beginnings: readonly (Omit<Group, 'codes'> & { readonly first: ErrorCode }
   { first: 'vendor_rate_limited',   title: 'Later it may work',                  intro: 'Nothing is broken on Velvet\'s side. A step that a worker takes is tried again by itself before the job stops at it.' },
   { first: 'vendor_no_answer',      title: 'Something may have happened',        intro: 'The outcome is unknown, never "no". Velvet looks at the vendor before it repeats anything.' },
   { first: 'consumer_on_old_value', title: 'A consumer was not proven',          intro: 'These stand on a consumer\'s row. The old token stays alive while any row is in doubt.' },
+  { first: 'value_lost',            title: 'What was typed cannot be used',      intro: 'They stand in a job that waits for a value (`awaiting_reason`). Nothing was changed anywhere, and the value is not kept.' },
   { first: 'manual_revoke_required', title: 'A person is needed',                intro: 'The old token may be alive until somebody has acted.' },
   { first: 'stale_fence',           title: 'Velvet itself',                      intro: 'Mostly seen in logs. The first three are Velvet working as it should.' },
 ];

@@ -24,6 +24,43 @@ export function herokuAppOf(endpoint: string): string | null {
   return app !== undefined && herokuApp.test(app) && url.search === '' && url.hash === '' ? app : null;
 }
 
+/** Where in Infisical a row's value lies. Null: the project that the process is given, the environment of the row. */
+export interface InfisicalFolder {
+  readonly projectId: string | null;
+  readonly environment: string | null;
+  /** Begins with a slash, and ends with none unless it is the root. */
+  readonly path: string;
+}
+
+/** What an `INFISICAL_WRITE` address must look like behind its host. */
+export const infisicalForm = '/api/v4/secrets?secretPath=/<folder>[&environment=<slug>][&projectId=<id>]';
+
+const infisicalParts = ['secretPath', 'environment', 'projectId'];
+
+/** The folder of an Infisical row's address; null where it is not one in `infisicalForm`, each part once and in plain letters. */
+export function infisicalFolderOf(endpoint: string): InfisicalFolder | null {
+  const url = new URL(endpoint);
+  const { searchParams: parts } = url;
+  const names = [...parts.keys()];
+  const path = parts.get('secretPath');
+  const environment = parts.get('environment');
+  const projectId = parts.get('projectId');
+  const plain =
+    url.pathname === '/api/v4/secrets' &&
+    url.hash === '' &&
+    names.every((name) => infisicalParts.includes(name)) &&
+    new Set(names).size === names.length &&
+    (environment === null || /^[a-z0-9][a-z0-9_-]{0,63}$/i.test(environment)) &&
+    (projectId === null || /^[A-Za-z0-9_-]{1,64}$/.test(projectId));
+  if (!plain || path === null || !/^\/$|^(\/[A-Za-z0-9_-]+)+$/.test(path)) return null;
+  return { projectId, environment, path };
+}
+
+/** Whether a folder is this one or lies below it. */
+export function isWithin(path: string, folder: string): boolean {
+  return path === folder || path.startsWith(`${folder}/`);
+}
+
 /** Where a GitHub Actions secret lies. Each scope has a public key of its own. */
 export type GithubPlace =
   | { readonly scope: 'repository'; readonly owner: string; readonly repo: string }

@@ -1,13 +1,15 @@
 // What a job keeps of the manifest from the day it is created: later edits of the manifest are not its own.
 import { newRow, tally, type Row, type Tally } from '../rotation/rows.ts';
 import { activeCredential, activeRows, readableRows, rowsOf } from './load.ts';
-import type { ActiveRow, Manifest } from './schema.ts';
+import type { ActiveRow, Manifest, ManualVerify } from './schema.ts';
 
 export interface Pinned {
   /** As the job's record spells them. */
   readonly fields: {
     readonly issuer: string;
-    readonly authority: string;
+    readonly authority: string | null;
+    readonly issuer_verify: ManualVerify | null;
+    readonly instructions: string | null;
     readonly two_person: boolean;
     /** Registered for this environment and left out. */
     readonly inactive: readonly string[];
@@ -39,7 +41,9 @@ function pinnedRows(
   return {
     fields: {
       issuer: credential.issuer,
-      authority: credential.issuer_auth_token_name,
+      authority: credential.issuer_auth_token_name ?? null,
+      issuer_verify: 'verify' in credential ? credential.verify : null,
+      instructions: 'instructions' in credential ? (credential.instructions ?? null) : null,
       two_person: credential.two_person,
       inactive: leftOut.map((row) => row.consumer_id),
     },

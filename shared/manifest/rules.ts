@@ -1,4 +1,5 @@
 // What a manifest must keep beyond its shape: rules over whole entries, over a credential's rows, and over the file.
+import type { OwnInfisical } from './infisical-rules.ts';
 import type { Credential, Subscriber } from './schema.ts';
 import { checkAddress, checkTarget } from './target-rules.ts';
 import {
@@ -15,6 +16,8 @@ export interface RuleOptions {
   readonly allowLoopback: boolean;
   /** The Heroku app that Velvet runs in, where it is known. */
   readonly velvetApp?: string | null;
+  /** Velvet's own Infisical; the cloud's, with the default folder, unless given. */
+  readonly infisicalPlace?: OwnInfisical;
   /** The issuers' facts; another table where the table itself is under test. */
   readonly issuers?: Readonly<Record<IssuerName, IssuerFacts>>;
 }

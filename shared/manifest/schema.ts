@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { destinations, type IssuerName, type UpdateMethod } from './vendors.ts';
 
-export type { UpdateMethod } from './vendors.ts';
+export type { UpdateMethod, WrittenMethod } from './vendors.ts';
 
 const environments = ['prod', 'staging', 'development'] as const;
 
@@ -74,8 +74,17 @@ const authority = name.describe(
 
 const verify = z
   .strictObject({
-    url: address.describe('Where a GET with the token shows whether it works'),
-    header: words.describe('The header that carries the token, e.g. Authorization'),
+    url: address.describe(
+      'Where a GET with the token is answered 2xx while it works, and nothing else without one',
+    ),
+    header: z
+      .string()
+      .regex(/^[A-Za-z][A-Za-z0-9-]{0,63}$/, {
+        error: 'write the name of a header alone: letters, digits and `-`',
+      })
+      .describe(
+        'The header that carries the token: Authorization (as `Bearer <token>`), or another one (the token alone)',
+      ),
     dead_status: z
       .int()
       .min(400)
@@ -95,14 +104,20 @@ const awsIam = z.strictObject({
   issuer_auth_token_name: authority,
   ...credentialShape,
 });
+const mintInstructions = words
+  .describe('What an operator must know who makes a new token at the vendor: where, and with which rights')
+  .optional();
+
 const mintedByHand = z.strictObject({
   issuer: z.literal(['postmark', 'cloudflare']),
   issuer_auth_token_name: authority.optional(),
+  instructions: mintInstructions,
   ...credentialShape,
 });
 const operatorManual = z.strictObject({
   issuer: z.literal('OPERATOR_MANUAL'),
   issuer_auth_token_name: authority.optional(),
+  instructions: mintInstructions,
   verify,
   ...credentialShape,
 });
@@ -177,6 +192,16 @@ const herokuTarget = {
   update_auth_token_name: updateAuthority,
 };
 
+const infisicalTarget = {
+  update_method: z.literal('INFISICAL_WRITE'),
+  update_endpoint: address.describe('https://app.infisical.com/api/v4/secrets?secretPath=/<folder>'),
+  update_key: z
+    .string()
+    .regex(/^[\w.-]{1,200}$/, { error: 'the name of a secret is letters, digits, `_`, `.` and `-`' })
+    .describe('The name of the secret'),
+  update_auth_token_name: updateAuthority.default('INFISICAL_CLIENT_SECRET'),
+};
+
 const githubTarget = {
   update_method: z.literal('GITHUB_SECRET_PUT'),
   update_endpoint: address.describe(
@@ -194,7 +219,7 @@ const githubTarget = {
 };
 
 const laterTarget = {
-  update_method: z.literal(['INFISICAL_WRITE', 'SSM_PUT']),
+  update_method: z.literal('SSM_PUT'),
   update_endpoint: address.describe("The address of the vendor's API to write to"),
   update_key: words.describe('What the value is called there').optional(),
   update_auth_token_name: updateAuthority.optional(),
@@ -205,6 +230,10 @@ const byHandTarget = { update_method: z.literal('OPERATOR_MANUAL') };
 const herokuRow = z.strictObject({
   ...rowShape(destinations.HEROKU_CONFIG_PATCH.healthcheckAfterSeconds),
   ...herokuTarget,
+});
+const infisicalRow = z.strictObject({
+  ...rowShape(destinations.INFISICAL_WRITE.healthcheckAfterSeconds),
+  ...infisicalTarget,
 });
 const githubRow = z.strictObject({
   ...rowShape(destinations.GITHUB_SECRET_PUT.healthcheckAfterSeconds),
@@ -221,6 +250,7 @@ export const subscriberSchema = z.discriminatedUnion('update_method', [
   herokuRow,
   githubRow,
   laterRow,
+  infisicalRow,
   byHandRow,
 ]);
 /** The part that every row has, for one whose update method is not known. */
@@ -237,9 +267,14 @@ export const manifestSchema = z.strictObject({
 export type Manifest = DeepReadonly<z.output<typeof manifestSchema>>;
 export type Credential = Manifest['credentials'][number];
 export type Subscriber = Manifest['subscribers'][number];
+export type ManualVerify = DeepReadonly<z.output<typeof verify>>;
 
 /** The target part of one row, discriminated on `update_method`: what a destination is told. */
-const targetSchema = z.discriminatedUnion('update_method', [z.object(herokuTarget), z.object(githubTarget)]);
+const targetSchema = z.discriminatedUnion('update_method', [
+  z.object(herokuTarget),
+  z.object(githubTarget),
+  z.object(infisicalTarget),
+]);
 export type Target = DeepReadonly<z.output<typeof targetSchema>>;
 
 /** A credential or row that this release carries out; the loader lets no other be active. */

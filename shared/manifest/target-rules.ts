@@ -1,8 +1,9 @@
 // What the place that a row is written to must keep: the vendor's own host, a path that names one place, and nothing that Velvet lives on.
 import { faultOf, githubPlaceOf, herokuAppOf, isLoopback } from './addresses.ts';
+import { checkInfisicalTarget } from './infisical-rules.ts';
 import type { Path, Report, RuleOptions } from './rules.ts';
 import type { ActiveRow, Subscriber } from './schema.ts';
-import { bootstrapNames, destinations, type UpdateMethod } from './vendors.ts';
+import { bootstrapNames, destinations, type UpdateMethod, type WrittenMethod } from './vendors.ts';
 
 type At = (key: string) => Path;
 type RowOf<M extends UpdateMethod> = Extract<ActiveRow, { readonly update_method: M }>;
@@ -12,6 +13,8 @@ export function checkTarget(row: Subscriber, at: At, options: RuleOptions, repor
   if (!checkAddress(row.update_endpoint, at('update_endpoint'), options, report)) return;
   if (row.update_method === 'HEROKU_CONFIG_PATCH') checkHerokuTarget(row, at, options, report);
   if (row.update_method === 'GITHUB_SECRET_PUT') checkGithubTarget(row, at, options, report);
+  if (row.update_method === 'INFISICAL_WRITE')
+    checkInfisicalTarget(row.update_endpoint, options, (message) => report(at('update_endpoint'), message));
 }
 
 /** Reports an address that may not be called at all; true for one that may. */
@@ -21,7 +24,7 @@ export function checkAddress(address: string, path: Path, options: RuleOptions, 
   return fault === null;
 }
 
-function checkHost(row: ActiveRow, path: Path, options: RuleOptions, report: Report): void {
+function checkHost(row: RowOf<WrittenMethod>, path: Path, options: RuleOptions, report: Report): void {
   const url = new URL(row.update_endpoint);
   const hosts: readonly string[] = destinations[row.update_method].hosts;
   if (hosts.includes(url.host) || (options.allowLoopback && isLoopback(url))) return;

@@ -10,12 +10,14 @@ export interface IssuerFacts {
   readonly overlap: 'both_live' | 'replaces';
   /** Whether the vendor can be asked if a token is gone. */
   readonly provesGone: boolean;
-  /** What an operator types to revoke; `<handle>` stands for the token's id. */
+  /** How an operator revokes, in words or as a command in backticks; `<handle>` stands for the token's id. */
   readonly revokeByHand: string;
 }
 
 export interface DestinationFacts {
   readonly vendor: string;
+  /** `operator`: a place without an API. Nothing is sent there and nothing is read there; its rows wait for a person. */
+  readonly write: 'api' | 'operator';
   /** The hosts that `update_endpoint` may name: an authority is never sent anywhere else. */
   readonly hosts: readonly string[];
   readonly readBack: 'value' | 'timestamp' | 'none';
@@ -33,25 +35,54 @@ export const issuers = {
     findLeftovers: 'label',
     overlap: 'both_live',
     provesGone: true,
-    revokeByHand: 'heroku authorizations:revoke <handle>',
+    revokeByHand: '`heroku authorizations:revoke <handle>`',
+  },
+  OPERATOR_MANUAL: {
+    vendor: 'operator',
+    mint: 'operator',
+    revoke: 'operator',
+    findLeftovers: 'none',
+    overlap: 'both_live',
+    // The token itself is asked, at the address that the manifest gives.
+    provesGone: true,
+    revokeByHand: 'delete it at the vendor, where its tokens are listed',
   },
 } as const satisfies Record<string, IssuerFacts>;
 
 export const destinations = {
   HEROKU_CONFIG_PATCH: {
     vendor: 'heroku',
+    write: 'api',
     hosts: ['api.heroku.com'],
     readBack: 'value',
     creates: true,
     // Old and new dynos overlap while Heroku's router drains the old ones.
     healthcheckAfterSeconds: 30,
   },
+  INFISICAL_WRITE: {
+    vendor: 'infisical',
+    write: 'api',
+    // Or the self-hosted one that INFISICAL_SITE_URL names; always that one alone.
+    hosts: ['app.infisical.com'],
+    readBack: 'value',
+    creates: true,
+    healthcheckAfterSeconds: 0,
+  },
   GITHUB_SECRET_PUT: {
     vendor: 'github',
+    write: 'api',
     hosts: ['api.github.com'],
     // GitHub never shows a secret's value, only when it was last written.
     readBack: 'timestamp',
     creates: true,
+    healthcheckAfterSeconds: 0,
+  },
+  OPERATOR_MANUAL: {
+    vendor: 'operator',
+    write: 'operator',
+    hosts: [],
+    readBack: 'none',
+    creates: false,
     healthcheckAfterSeconds: 0,
   },
 } as const satisfies Record<string, DestinationFacts>;
@@ -60,15 +91,19 @@ export const destinations = {
 export type IssuerName = keyof typeof issuers;
 /** An update method that this release carries out. */
 export type UpdateMethod = keyof typeof destinations;
+/** One that Velvet writes by itself. */
+export type WrittenMethod = {
+  [M in UpdateMethod]: (typeof destinations)[M]['write'] extends 'api' ? M : never;
+}[UpdateMethod];
 
 /** Known words that this release cannot carry out yet: a manifest may hold them with `active: false` only. */
-export const laterIssuers = ['aws-iam', 'postmark', 'cloudflare', 'OPERATOR_MANUAL'] as const;
-export const laterMethods = ['INFISICAL_WRITE', 'SSM_PUT', 'OPERATOR_MANUAL'] as const;
+export const laterIssuers = ['aws-iam', 'postmark', 'cloudflare'] as const;
+export const laterMethods = ['SSM_PUT'] as const;
 
 const quiet = 'The `>/dev/null 2>&1` is not optional: the command prints what it sets.';
 const bothApps = 'Do it on both apps, <app> being velvet-prod and then velvet-staging';
 const deepHealth =
-  'Check both apps: `/healthz` answers 200 on each and, two minutes later, warns of no credential; from the release that has it on, `/healthz?deep=1` (asked with a service token) tells at once. If one does not, stop and mend that first: the old one still works, nothing is lost yet.';
+  'Check both apps: `/healthz?deep=1`, asked with a service token, answers 200 on each. If one does not, stop and mend what it names first: the old one still works, nothing is lost yet.';
 const infisical = [
   'Open a ticket.',
   'In Infisical, open the machine identity that Velvet logs in with and add a new client secret. The old one keeps working until it is revoked. Read it without showing it: `read -rs NEW`.',

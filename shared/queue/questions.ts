@@ -54,6 +54,37 @@ export const questions = {
       blocked_by: z.enum(['away', 'authority']).nullable(),
     }),
   },
+  /** Whether the vault and the vendors let Velvet in now. */
+  deep_health: {
+    payload: z.strictObject({}),
+    answer: z.strictObject({
+      checks: z
+        .array(
+          z.strictObject({
+            /** What was logged in to, and as whom. */
+            name: z.string(),
+            /** For whose rotations it is needed; null where it is for all. */
+            credentials: z.array(z.string()).nullable(),
+            ok: z.boolean(),
+            /** In words without any value. */
+            says: z.string(),
+          }),
+        )
+        .readonly(),
+    }),
+  },
+  /** Whether the ticket system knows a ticket. */
+  look_up_ticket: {
+    payload: z.strictObject({ ticket_id: z.string() }),
+    answer: z.strictObject({
+      /** Null where no ticket system is set up. */
+      ticket: z.enum(['verified', 'unverified']).nullable(),
+      /** The number that people know it by there; null where it was not found. */
+      number: z.int().nullable(),
+      /** Why it is unverified, in words. */
+      reason: z.string().nullable(),
+    }),
+  },
 } as const;
 
 export type QuestionName = keyof typeof questions;

@@ -36,6 +36,8 @@ export interface CredentialKeys {
   readonly outbox: string;
   readonly job: (jobId: string) => string;
   readonly rows: (jobId: string) => string;
+  /** What an operator typed, sealed to the stage worker; `valueKeepMs` at most, and gone once it was read. */
+  readonly value: (id: string) => string;
   /** `<body hash> <job id>`; while the job is open without lifetime, then `idempotencyKeepMs`. */
   readonly idem: (hash: string) => string;
   /** Pub/sub channel that says that there are new events; data is always read from the stream. */
@@ -68,6 +70,7 @@ function keysOf(credential: string, env: string): CredentialKeys {
     outbox: `${base}:outbox`,
     job: (jobId) => `${base}:job:${part(jobId)}`,
     rows: (jobId) => `${base}:rows:${part(jobId)}`,
+    value: (id) => `${base}:value:${part(id)}`,
     idem: (hash) => `${base}:idem:${part(hash)}`,
     wake: `${base}:wake`,
   };
@@ -99,6 +102,10 @@ export const systemKeys = {
   answer: (id: string) => `${system}:answer:${part(id)}`,
   /** Alive while a process of the family beats. */
   beat: (family: string) => `${system}:beat:${part(family)}`,
+  /** How many requests somebody made in the present window; gone with the window. */
+  limit: (name: string) => `${system}:limit:${part(name)}`,
+  /** What the processes counted, all together: a field for each number. */
+  metrics: `${system}:metrics`,
   /** Credentials whose authority is missing or refused: name → reason. */
   unavailable: `${system}:unavailable`,
 } as const;

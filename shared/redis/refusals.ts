@@ -23,7 +23,7 @@ export function claimedBy(claimant: string): VelvetError {
   const adopting = claimant.startsWith('adopt.');
   const detail = adopting
     ? 'An adoption of this credential was begun and not finished. Run `npx velvet adopt <NAME>` again, then retry.'
-    : `active rotation already in progress: job ${claimant}. It must end (done, or aborted with its cleanup done) before another can be verified.`;
+    : `active rotation already in progress: job ${claimant}. It must end (done, or aborted with its cleanup done) before another can be verified: finish it, or abort it.`;
   return new VelvetError('claimed', `claimed by ${claimant}`, {
     detail,
     extra: { active_job_id: adopting ? null : claimant },

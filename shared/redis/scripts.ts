@@ -11,6 +11,7 @@ export const scriptTable = {
   writeRow:  { file: 'write-row.lua',  keys: 9 },
   beginStep: { file: 'begin-step.lua', keys: 3 },
   openLease: { file: 'open-lease.lua', keys: 3 },
+  takeValue: { file: 'take-value.lua', keys: 4 },
   raiseFence: { file: 'raise-fence.lua', keys: 2 },
   kick:      { file: 'kick.lua',       keys: 2 },
   adopt:     { file: 'adopt.lua',      keys: 5 },

@@ -28,6 +28,13 @@ const tokenSchema = z.object({
 export type ServiceToken = z.infer<typeof tokenSchema>;
 export type NewServiceToken = Omit<ServiceToken, 'id' | 'hash'>;
 
+/** Whether one of a token's patterns (a name, or a beginning and `*`) names the credential. */
+export function isNamed(credential: string, patterns: readonly string[]): boolean {
+  return patterns.some((pattern) =>
+    pattern.endsWith('*') ? credential.startsWith(pattern.slice(0, -1)) : pattern === credential,
+  );
+}
+
 /** The flags that exist, with what an installation starts with. */
 export const flagDefaults = { velvet_v2_rotation: true } as const;
 export type FlagName = keyof typeof flagDefaults;

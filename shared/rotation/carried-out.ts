@@ -3,7 +3,7 @@ import { operatorActions, type OperatorAction } from './machine.ts';
 import type { Job } from './job.ts';
 import type { Status } from './statuses.ts';
 
-const notYet: readonly OperatorAction[] = ['submit_value', 'resolve_leak'];
+const notYet: readonly OperatorAction[] = ['resolve_leak'];
 
 /** The emergency comes whole, with a release of its own. */
 export function isCarriedOut(status: Status, action: OperatorAction): boolean {

@@ -1,6 +1,7 @@
 // What a job record is. Law: everything read back from Redis passes through parseJob; snake_case ends here.
 import { z } from 'zod';
 import { effects, type Effect, type JobRef } from './effects.ts';
+import { handVerifySchema, type HandVerify } from './new-token.ts';
 import { residualSchema } from './residuals.ts';
 import { phases, type Tally } from './rows.ts';
 import { statusNames, statuses, type FlowType, type Kind, type Status } from './statuses.ts';
@@ -50,6 +51,7 @@ const recordSchema = z.object({
   created_by: z.string(),
   force_revoke: flag,
   ticket_id: text,
+  ticket: text.pipe(z.enum(['verified', 'unverified']).nullable()),
   /** The person behind the last `proceed_mint`, for the two-person gate. Empty where nobody did, or Redis lost who. */
   minted_by: text,
   /** A mint may have been begun that the record does not know of. */
@@ -59,7 +61,10 @@ const recordSchema = z.object({
   step: text.pipe(z.enum(steps).nullable()),
   phase: text.pipe(z.enum(phases).nullable()),
   awaiting: text.pipe(z.enum(['operator_value']).nullable()),
+  /** Why a value is awaited: `value_needed`, or the code of what was wrong with the last one. */
   awaiting_reason: text,
+  /** Under which name the last value that was typed waits, sealed, to be taken. */
+  value_id: text,
   /** `waiting`: it begins once the job that holds the credential is over. */
   cleanup: text.pipe(z.enum(['waiting', 'pending', 'done', 'needs_person']).nullable()),
   /** Which status an abort came from. */
@@ -75,13 +80,17 @@ const recordSchema = z.object({
   current_state: text.pipe(z.enum(['alive', 'dead', 'absent']).nullable()),
   may_mint: flag,
   issuer: z.string(),
-  authority: z.string(),
+  /** Empty where the manifest names none. */
+  authority: text,
+  issuer_verify: json(handVerifySchema.nullable()).default(null),
+  /** What the manifest tells whoever makes the new token by hand. */
+  instructions: text,
   two_person: flag,
   old_auth_id: text,
   old_fingerprint: text,
   new_auth_id: text,
   new_fingerprint: text,
-  /** The fence of the attempt whose value was accepted: names the pending slot. */
+  /** The fence of the attempt whose value was accepted, or that took a typed one: names the pending slot. */
   minted_fence: text,
   vault_ref: text,
   promoting: flag,
@@ -124,6 +133,7 @@ export interface Job extends JobRef {
   readonly createdBy: string;
   readonly forceRevoke: boolean;
   readonly ticketId: string | null;
+  readonly ticket: 'verified' | 'unverified' | null;
   readonly mintedBy: string | null;
   readonly mintBegun: boolean;
   readonly movedBy: Actor | null;
@@ -131,6 +141,7 @@ export interface Job extends JobRef {
   readonly phase: (typeof phases)[number] | null;
   readonly awaiting: 'operator_value' | null;
   readonly awaitingReason: string | null;
+  readonly valueId: string | null;
   readonly cleanup: 'waiting' | 'pending' | 'done' | 'needs_person' | null;
   readonly abortedFrom: Status | null;
   readonly cleanupSince: number;
@@ -140,8 +151,10 @@ export interface Job extends JobRef {
   readonly currentState: 'alive' | 'dead' | 'absent' | null;
   readonly mayMint: boolean;
   readonly issuer: string;
-  /** The name of the token with which Velvet calls the issuer. */
-  readonly authority: string;
+  /** The name of the token with which Velvet calls the issuer; null where there is none. */
+  readonly authority: string | null;
+  readonly issuerVerify: HandVerify | null;
+  readonly instructions: string | null;
   readonly twoPerson: boolean;
   readonly oldAuthId: string | null;
   readonly oldFingerprint: string | null;
@@ -181,6 +194,7 @@ export function parseJob(hash: Readonly<Record<string, string>>): Job {
     createdBy: r.created_by,
     forceRevoke: r.force_revoke,
     ticketId: r.ticket_id,
+    ticket: r.ticket,
     mintedBy: r.minted_by,
     mintBegun: r.mint_begun,
     movedBy: r.moved_by === null ? null : { operatorId: r.moved_by, slackUserId: r.moved_by_slack },
@@ -188,6 +202,7 @@ export function parseJob(hash: Readonly<Record<string, string>>): Job {
     phase: r.phase,
     awaiting: r.awaiting,
     awaitingReason: r.awaiting_reason,
+    valueId: r.value_id,
     cleanup: r.cleanup,
     abortedFrom: r.aborted_from,
     cleanupSince: r.cleanup_since,
@@ -198,6 +213,8 @@ export function parseJob(hash: Readonly<Record<string, string>>): Job {
     mayMint: r.may_mint,
     issuer: r.issuer,
     authority: r.authority,
+    issuerVerify: r.issuer_verify,
+    instructions: r.instructions,
     twoPerson: r.two_person,
     oldAuthId: r.old_auth_id,
     oldFingerprint: r.old_fingerprint,
@@ -272,20 +289,9 @@ export function onlyAPersonIsLeft(job: Pick<Job, 'status' | 'tally' | 'phase'>):
   return job.phase !== null && statuses[job.status].kind === 'automatic' && open > 0 && open === manual;
 }
 
-/** Under which name it is kept that somebody was told of the job as it is now: of an end once, of a gate or a failure each time that it is reached. */
-export function noticeReceipt(job: Pick<Job, 'status' | 'statusVersion' | 'cleanup'>): string {
-  const once = statuses[job.status].kind === 'end';
-  return once ? `notify_${job.status}_${job.cleanup ?? ''}` : `notify_${job.status}_${job.statusVersion}`;
-}
-
 /** Whether nothing more will happen by itself or by an action: the stream may end, the idempotency key may expire. */
 export function isOver(job: Job): boolean {
   return (
     kindOf(job) === 'end' && (job.status !== 'aborted' || job.cleanup === 'done' || job.cleanup === null)
   );
-}
-
-/** Its token is known, its value is nowhere: what is neither the old value nor a known one may be it. */
-export function isValueNowhere(job: Pick<Job, 'newAuthId' | 'newFingerprint'>): boolean {
-  return job.newAuthId !== null && job.newFingerprint === null;
 }

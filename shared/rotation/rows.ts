@@ -30,6 +30,7 @@ const pinnedSchema = z.looseObject({
   healthcheck_success_status: z.number().int(),
   healthcheck_after: z.number().nonnegative(),
   proof: z.literal('possession').optional(),
+  instructions: z.string().optional(),
 });
 export type PinnedRow = z.infer<typeof pinnedSchema>;
 

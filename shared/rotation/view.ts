@@ -13,11 +13,14 @@ export function publicJob(job: Job): Record<string, unknown> {
     status_since: iso(job.statusSince),
     version: job.version,
     awaiting: job.awaiting,
+    awaiting_reason: job.awaitingReason,
+    instructions: job.awaiting === null ? null : valueWanted(job),
     // What it waits for stands in `error`.
     cleanup: job.cleanup === 'waiting' ? 'pending' : job.cleanup,
     aborted_from: job.abortedFrom,
     force_revoke: job.forceRevoke,
     ticket_id: job.ticketId,
+    ticket: job.ticket,
     old_auth_id: job.oldAuthId,
     new_auth_id: job.newAuthId,
     vault_ref: job.vaultRef,
@@ -52,12 +55,20 @@ export function publicRow(row: Row): Record<string, unknown> {
     },
     wave_health: row.wave_health,
     write_note: row.receipt?.note ?? null,
+    // For whoever does the row by hand, and no secret: it stands in the manifest.
+    instructions: row.pinned.instructions ?? null,
     stale: row.stale,
     confirmed_by: row.confirmed_by,
     note: row.note,
     paced_until: time(row.paced_until),
     updated_at: time(row.updated_at),
   };
+}
+
+/** What whoever is to make the new token does, step by step. */
+export function valueWanted(job: Pick<Job, 'credential' | 'instructions'>): string {
+  const own = job.instructions === null ? '' : ` ${job.instructions}`;
+  return `Make a new token for ${job.credential} at its vendor, and leave the old one as it is.${own} Then enter the new one: \`npx velvet submit ${job.credential}\` asks for it without showing it.`;
 }
 
 function time(ms: number | null): string | null {

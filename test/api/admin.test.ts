@@ -41,7 +41,7 @@ describe('flags', () => {
       await refused(world, () => put(name, false), {
         http: 404,
         code: 'not_found',
-        detail: /^There is no flag '.{1,130}'\. There are: velvet_v2_rotation\.$/,
+        detail: /^There is no flag '.{1,130}'\. Name one of those that there are: velvet_v2_rotation\.$/,
       });
     },
   );
@@ -68,6 +68,16 @@ describe('service tokens', () => {
     expect((await list()).at(-1)).toEqual(
       Object.fromEntries(Object.entries(made.body).filter(([key]) => key !== 'token')),
     );
+  });
+
+  test('400 one that is limited to what the manifest does not have; each such pattern is named', async () => {
+    await refused(world, () => make({ credentials: ['HK_*', 'PM_*', 'HK_PLATFORM'] }), {
+      http: 400,
+      code: 'invalid_request',
+      detail:
+        "'credentials': PM_*, HK_PLATFORM names no credential of the manifest. `GET /tokens` lists them: mend it and send it again; nothing was made.",
+      extra: { fields: ['credentials'] },
+    });
   });
 
   test('it expires when it says', async () => {

@@ -55,15 +55,17 @@ export async function isProblem(world: World, answer: Answer, expected: Expected
   expect([body['status'], body['title']]).toEqual([expected.http, errorTable[expected.code].means]);
   expect(errorTable[expected.code].http).toBe(expected.http);
   expect(body).toMatchObject(expected.extra ?? {});
+  expect(body.detail).not.toBe(body['title']);
   const [page, anchor] = String(body['type']).split('#');
-  expect(await (await world.app.request(String(page))).text()).toContain(`\n### ${anchor}\n`);
+  expect(anchor).toBe(expected.code);
+  expect(await (await world.app.request(String(page))).text()).toContain(` id="${anchor}"`);
   for (const value of [world.firstToken, world.bootstrapToken, world.operator])
     expect(answer.text).not.toContain(value);
 }
 
 /** All that Velvet has written down, and all that lives at the vendor. Signs of life are left out, the seals over what was written, and who was told. */
 async function everything(world: World): Promise<Record<string, unknown>> {
-  const own = /:(beat|epoch|unavailable|seals|calls|anchoring|duty|answer)\b/;
+  const own = /:(beat|epoch|unavailable|seals|calls|anchoring|duty|answer|limit|metrics)\b/;
   const keys = (await world.redis.keys('velvet:*')).filter((key) => !own.test(key));
   const records = await Promise.all(
     keys.toSorted().map(async (key) => [key, await writtenUnder(world, key)] as const),

@@ -47,8 +47,8 @@ const rotateFaults: readonly Fault[] = [
 
 // oxfmt-ignore
 const stageFaults: readonly Fault[] = [
-  ['no action', {}, /'action'.*verify, proceed_mint, proceed_revoke, retry/, ['action']],
-  ['an unknown action', { action: 'rotate' }, /'action'.*verify, proceed_mint, proceed_revoke, retry/, ['action']],
+  ['no action', {}, /'action'.*verify, proceed_mint, submit_value, proceed_revoke, retry/, ['action']],
+  ['an unknown action', { action: 'rotate' }, /'action'.*verify, proceed_mint, submit_value, proceed_revoke, retry/, ['action']],
   ['an action of another type', { action: 1 }, /'action'.*verify, proceed_mint/, ['action']],
   ['an unknown field', { action: 'verify', force: true }, /^unknown field 'force'\./, ['force']],
   ["another action's field", { action: 'verify', note: 'x' }, /^unknown field 'note'\./, ['note']],

@@ -1,5 +1,6 @@
 // What holds for every answer, good or bad: it says which Velvet it is, has a request id that the log has too, and tells nothing it should not.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { buildApp } from '../../api/app.ts';
 import { buildWorld, CREDENTIAL, ENV, type Answer, type World } from '../harness.ts';
 import { startRedis, type RedisServer } from '../redis-server.ts';
 import { creation, isProblem, paths } from './asking.ts';
@@ -25,6 +26,10 @@ const requests = (): readonly Request[] => [
   ['GET', '/flags', undefined, null],
   ['GET', '/openapi.json', undefined, null],
   ['GET', '/docs/errors.md', undefined, null],
+  ['GET', `/docs/sop/${CREDENTIAL}.md`],
+  ['GET', '/docs/runbook', undefined, null],
+  ['GET', '/metrics'],
+  ['GET', '/healthz?deep=1', undefined, null],
   ['GET', '/tokens'],
   ['GET', '/tokens', undefined, null],
   ['GET', `/tokens/${CREDENTIAL}/subscribers`],
@@ -78,7 +83,7 @@ test('carries a request id of its own, by which a refusal is found in the log', 
   expect(new Set(ids).size).toBe(answers.length);
   for (const [[, path], { status, headers, body }] of answers) {
     if (status < 400) continue;
-    const line = world.log.find((one) => one.includes(`request_id=${headers.get('x-request-id')}`)) ?? '';
+    const line = world.log.findLast((one) => one.includes(`request_id=${headers.get('x-request-id')}`)) ?? '';
     expect([path, line]).toEqual([path, expect.stringContaining(`code=${body.code}`)]);
     expect(line.includes(`job_id=${jobId}`)).toBe(path.includes(jobId));
   }
@@ -123,6 +128,13 @@ test.each([
   const line = world.log.find((one) => one.includes(String(answer.body['request_id']))) ?? '';
   expect(line).toMatch(/level=error/);
   expect(line).toContain(`job_id=${jobId}`);
+});
+
+test('where people reach it, the type of a refusal is a whole address', async () => {
+  const app = buildApp({ ...world.deps, publicUrl: 'https://velvet.example.com' });
+  const body = (await (await app.request('/nowhere')).json()) as Record<string, unknown>;
+  expect(body['type']).toBe('https://velvet.example.com/docs/runbook#not_found');
+  expect((await world.api('GET', '/nowhere')).body['type']).toBe('/docs/runbook#not_found');
 });
 
 test('on a socket, too: HEAD has the head alone, and a method that is none is refused', async () => {

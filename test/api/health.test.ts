@@ -65,16 +65,6 @@ describe.each(['/healthz', '/health'])('%s', (path) => {
       { status: 'ok', warnings: { [CREDENTIAL]: 'unavailable; GET /tokens says why' } },
     ]);
   });
-
-  test('400 a deep check is not answered by a shallow one', async () => {
-    await using world = await idle();
-    const answer = await world.api('GET', `${path}?deep=1`);
-    await isProblem(world, answer, {
-      http: 400,
-      code: 'invalid_request',
-      detail: /^This release has no deep check\. .*vault.*vendors/,
-    });
-  });
 });
 
 test('families that really beat keep the fleet whole; one that was stopped is missed', async () => {

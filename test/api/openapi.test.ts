@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import { jobAnswer, problemSchema } from '../../api/schemas.ts';
 import { errorTable } from '../../shared/lib/errors.ts';
 import { operatorActionNames } from '../../shared/rotation/machine.ts';
-import { buildWorld, type World } from '../harness.ts';
+import { buildWorld, CREDENTIAL, type World } from '../harness.ts';
 import { startRedis, type RedisServer } from '../redis-server.ts';
 import { creation, paths } from './asking.ts';
 
@@ -33,7 +33,12 @@ afterAll(async () => {
 });
 
 /** Documents about the API are no part of it. */
-const undocumented = ['GET /openapi.json', 'GET /docs/errors.md'];
+const undocumented = [
+  'GET /openapi.json',
+  'GET /docs/errors.md',
+  'GET /docs/runbook',
+  'GET /docs/sop/{page}',
+];
 const openToAll = ['GET /healthz', 'GET /health', 'GET /flags'];
 
 function operations(): readonly (readonly [string, Operation, string])[] {
@@ -105,7 +110,7 @@ test('unknown fields are ruled out, and each action of this release has a shape 
     const { action } = shape['properties'] as { action: { const?: string; enum?: readonly string[] } };
     return action.const ?? action.enum?.[0];
   });
-  expect(actions.length).toBe(10);
+  expect(actions.length).toBe(11);
   for (const action of actions) expect(operatorActionNames).toContain(action);
 });
 
@@ -157,4 +162,22 @@ test('/docs/errors.md has a section for every code, with its status, what it mea
   const sections = page.text.split(/^### /m).slice(1);
   for (const section of sections)
     expect(section).toMatch(/^\w+\n\nHTTP [45]\d\d [^]+\n\n\*\*What to do:\*\* .{10,}/);
+});
+
+test("/docs/sop has the rotation by hand of this very manifest, for who may read the credential's rows", async () => {
+  const page = await world.api('GET', `/docs/sop/${CREDENTIAL}.md`);
+  expect([page.status, page.headers.get('content-type')]).toEqual([200, 'text/markdown; charset=utf-8']);
+  expect(page.text).toContain(`# Rotate ${CREDENTIAL} by hand`);
+  expect(page.text).toContain('heroku-config-raxx-api-prod');
+  const bootstrap = await world.api('GET', '/docs/sop/HK_VELVET_BOOTSTRAP.md');
+  expect(bootstrap.text).toContain('heroku authorizations:revoke');
+
+  const limited = await world.token(['read'], { credentials: ['PM_*'] });
+  const asked = await Promise.all([
+    world.api('GET', `/docs/sop/${CREDENTIAL}.md`, undefined, { token: null }),
+    world.api('GET', `/docs/sop/${CREDENTIAL}.md`, undefined, { token: limited }),
+    world.api('GET', '/docs/sop/HK_NOBODY.md'),
+    world.api('GET', '/docs/sop/..%2Ferrors.md'),
+  ]);
+  expect(asked.map(({ status }) => status)).toEqual([401, 403, 404, 404]);
 });

@@ -5,7 +5,7 @@ import { credentialKeys, systemKeys } from '../../shared/redis/keys.ts';
 import { workerFamilies } from '../../shared/redis/system-store.ts';
 import { buildWorld, CREDENTIAL, ENV, until, type World, type WorldOptions } from '../harness.ts';
 import { startRedis, type RedisServer } from '../redis-server.ts';
-import { audit, creation, refused, toVerified } from './asking.ts';
+import { audit, creation, paths, refused, toVerified } from './asking.ts';
 
 let redis: RedisServer;
 beforeAll(async () => {
@@ -105,6 +105,19 @@ describe('a credential that is not rotated', () => {
       detail: /cannot rotate it\. Follow `manual_procedure` on both apps/,
     });
     expect(body['manual_procedure']).toMatch(new RegExp(`^Replace ${name} by hand\\.[^]*/dev/null 2>&1`));
+  });
+
+  test('422 confirm is another name; the right one, or none, goes through', async () => {
+    await using world = await idle();
+    const ask = (key: string, confirm: string) => () =>
+      world.api('POST', paths.rotate, creation(key, { confirm }));
+    await refused(world, ask('k1', 'HK_OTHER'), {
+      http: 422,
+      code: 'confirm_mismatch',
+      detail:
+        /^`confirm` is not the credential's name\. Send the name of the credential, exactly, as `confirm`\.$/,
+    });
+    expect((await ask('k2', CREDENTIAL)()).status).toBe(202);
   });
 
   test('409 unavailable: a missing authority is named, and when it is mended the same request goes through', async () => {

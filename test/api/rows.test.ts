@@ -41,7 +41,7 @@ describe('retry', () => {
     await refused(world, () => world.stage(jobId, { action: 'retry', consumer_ids: ids }), {
       http: 404,
       code: 'not_found',
-      detail: `The job has no consumer named heroku-config-nobody; it has ${api}, ${console_}.`,
+      detail: `The job has no consumer named heroku-config-nobody; name one of ${api}, ${console_}.`,
     });
   });
 

@@ -17,6 +17,7 @@ const consumer = 'heroku-config-raxx-api-prod';
 const bodies: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   verify: {},
   proceed_mint: {},
+  submit_value: { value: 'a-value-that-nobody-may-see' },
   proceed_revoke: { ticket_id: 'ROT-2026-HK_PLATFORM_FULL' },
   retry: {},
   confirm_consumer: { consumer_id: consumer, note: 'seen in its log' },
@@ -40,6 +41,7 @@ const open: readonly { readonly status: Status; readonly may: readonly string[];
   { status: 'verify_failed', may: ['retry', 'proceed_mint', 'abort'], fields: { current_state: 'dead', may_mint: '1' } },
   { status: 'verified', may: ['proceed_mint', 'abort'] },
   { status: 'minting', may: ['abort'] },
+  { status: 'minting', may: ['submit_value', 'abort'], fields: { awaiting: 'operator_value' } },
   { status: 'mint_failed', may: ['retry', 'abort'] },
   { status: 'minted', may: ['abort'] },
   { status: 'distributing', may: ['abort'], fields: { phase: 'distribute', t_total: '2', t_open: '2' } },
@@ -85,31 +87,31 @@ describe('an action that the status does not take', () => {
     }
   });
 
-  test.each([
-    ['submit_value', { value: 'a-value-that-nobody-may-see' }],
-    ['resolve_leak', { notes: {} }],
-  ])('409 %s, which a later release carries out: says so, and what is open', async (action, more) => {
-    await using world = await idle();
-    const jobId = await world.create();
-    await refused(world, () => world.stage(jobId, { action, ...more }), {
-      http: 409,
-      code: 'action_not_allowed',
-      detail: `This release does not carry out '${action}' yet; open now: verify, abort.`,
-      extra: { job_status: 'init', allowed_actions: ['verify', 'abort'] },
-    });
-    const reader = await world.token(['read']);
-    await refused(world, () => world.stage(jobId, { action }, reader), {
-      http: 403,
-      code: 'forbidden',
-      detail: /needs a service token with the scope 'rotate'/,
-    });
-    await refused(world, () => world.stage('no-such-job', { action }), {
-      http: 404,
-      code: 'not_found',
-      detail: /has no job 'no-such-job'/,
-    });
-    expect(world.log.join('\n')).not.toContain('nobody-may-see');
-  });
+  test.each([['resolve_leak', { notes: {} }]])(
+    '409 %s, which a later release carries out: says so, and what is open',
+    async (action, more) => {
+      await using world = await idle();
+      const jobId = await world.create();
+      await refused(world, () => world.stage(jobId, { action, ...more }), {
+        http: 409,
+        code: 'action_not_allowed',
+        detail: `This release does not carry out '${action}' yet; open now: verify, abort.`,
+        extra: { job_status: 'init', allowed_actions: ['verify', 'abort'] },
+      });
+      const reader = await world.token(['read']);
+      await refused(world, () => world.stage(jobId, { action }, reader), {
+        http: 403,
+        code: 'forbidden',
+        detail: /needs a service token with the scope 'rotate'/,
+      });
+      await refused(world, () => world.stage('no-such-job', { action }), {
+        http: 404,
+        code: 'not_found',
+        detail: /has no job 'no-such-job'/,
+      });
+      expect(world.log.join('\n')).not.toContain('nobody-may-see');
+    },
+  );
 });
 
 describe('two operators, two jobs', () => {
@@ -153,7 +155,7 @@ describe('two operators, two jobs', () => {
     await refused(world, () => world.stage(second, { action: 'verify' }), {
       http: 409,
       code: 'claimed',
-      detail: `active rotation already in progress: job ${first}. It must end (done, or aborted with its cleanup done) before another can be verified.`,
+      detail: `active rotation already in progress: job ${first}. It must end (done, or aborted with its cleanup done) before another can be verified: finish it, or abort it.`,
       extra: { active_job_id: first },
     });
     expect((await world.job(second)).status).toBe('init');

@@ -20,6 +20,8 @@ const keyNames = [
   'VELVET_FINGERPRINT_KEY',
   'VELVET_AUDIT_SIGNING_KEY',
   'VELVET_PROBE_KEY',
+  'VELVET_SEAL_PUBLIC_KEY',
+  'VELVET_SEAL_PRIVATE_KEY',
 ];
 
 test('a first start makes what a development installation needs, once, readable by its owner alone', async () => {
@@ -71,4 +73,13 @@ test('outside development nothing is made, and nothing that was made is used', a
     expect(env['APP_ENV']).toBe('prod');
     expect(env).not.toHaveProperty('VELVET_FILE_VAULT_KEY');
   }
+});
+
+test('half of a pair that is given gets no other half that was made: they would not belong together', () => {
+  vi.stubEnv('VELVET_SEAL_PRIVATE_KEY', 'given');
+
+  const { made, env } = demandInstallation(folder);
+
+  expect(made).not.toContain('VELVET_SEAL_PUBLIC_KEY');
+  expect(env).not.toHaveProperty('VELVET_SEAL_PUBLIC_KEY');
 });

@@ -26,8 +26,10 @@ test('keys in a file are for its owner alone, and are all that a new installatio
     'VELVET_FILE_VAULT_KEY',
     'VELVET_FINGERPRINT_KEY',
     'VELVET_PROBE_KEY',
+    'VELVET_SEAL_PRIVATE_KEY',
+    'VELVET_SEAL_PUBLIC_KEY',
   ]);
-  expect(new Set(Object.values(keys)).size).toBe(4);
+  expect(new Set(Object.values(keys)).size).toBe(6);
   expect(problemsOf('release', { ...APP, ...keys })).toEqual([]);
   for (const key of Object.values(keys)) expect(stderr).not.toContain(key);
 });

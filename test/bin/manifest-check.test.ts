@@ -18,7 +18,7 @@ test('a good manifest is counted: the file that is named, else the one of the in
   const own = await velvet(['manifest', 'check'], { cwd, env: { VELVET_MANIFEST: committed } });
 
   expect(named).toEqual({ code: 0, stdout: 'ok: 1 credential, 2 rows\n', stderr: '' });
-  expect(own).toEqual({ code: 0, stdout: 'ok: 1 credential, 4 rows\n', stderr: '' });
+  expect(own).toEqual({ code: 0, stdout: 'ok: 4 credentials, 9 rows\n', stderr: '' });
 });
 
 test('every mistake is told at once, each with file, line and column', async () => {

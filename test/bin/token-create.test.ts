@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
@@ -14,6 +14,7 @@ let cwd: string;
 beforeAll(async () => {
   [server, cwd] = await Promise.all([startRedis(), mkdtemp(join(tmpdir(), 'velvet-token-'))]);
   redis = new Redis(server.url);
+  await writeFile(join(cwd, 'manifest.yml'), manifestOf('HK_ONE', 'PM_SERVER_MAIL'));
 });
 afterAll(async () => {
   redis.disconnect();
@@ -22,7 +23,13 @@ afterAll(async () => {
 });
 
 const create = (args: readonly string[], env: Readonly<Record<string, string>> = { REDIS_URL: server.url }) =>
-  velvet(['token', 'create', ...args], { cwd, env });
+  velvet(['token', 'create', ...args], { cwd, env: { VELVET_MANIFEST: join(cwd, 'manifest.yml'), ...env } });
+const manifestOf = (...names: readonly string[]) => {
+  const issued = { issuer: 'heroku-oauth', issuer_auth_token_name: 'HK_VELVET_BOOTSTRAP', entropy: 'high' };
+  const credentials = names.map((token_name) => ({ token_name, ...issued }));
+  // JSON is YAML.
+  return JSON.stringify({ version: 2, credentials, subscribers: [] });
+};
 const DAY = 86_400_000;
 
 test('the token alone is on stdout, and works as it was asked for', async () => {
@@ -74,6 +81,30 @@ test('what the API would refuse is refused, by the name of the option', async ()
   ];
   parts.forEach((part, index) => expect(ran[index]?.stderr).toContain(part));
   expect(await redis.hlen('velvet:{system}:service-tokens')).toBe(known);
+});
+
+test('a pattern that names nothing in the manifest is refused: its token could do nothing', async () => {
+  const known = await redis.hlen('velvet:{system}:service-tokens');
+  const [mixed, prefix, without] = await Promise.all([
+    create(['--owner', 'ada', '--scopes', 'read', '--credentials', 'HK_ONE,PM_SERVR_MAIL']),
+    create(['--owner', 'ada', '--scopes', 'read', '--credentials', 'XX_*']),
+    create(['--owner', 'ada', '--scopes', 'read', '--credentials', 'HK_ONE'], {
+      REDIS_URL: server.url,
+      VELVET_MANIFEST: join(cwd, 'none.yml'),
+    }),
+  ]);
+  expect([mixed, prefix, without].map(({ code, stdout }) => [code, stdout])).toEqual([
+    [1, ''],
+    [1, ''],
+    [1, ''],
+  ]);
+  expect(mixed.stderr).toMatch(
+    /^Nothing was made\. --credentials: PM_SERVR_MAIL names no credential of .*manifest\.yml; it has HK_ONE, PM_SERVER_MAIL\.\n$/,
+  );
+  expect(prefix.stderr).toContain('XX_* names no credential');
+  expect(without.stderr).toContain('none.yml');
+  expect(await redis.hlen('velvet:{system}:service-tokens')).toBe(known);
+  expect((await create(['--owner', 'ada', '--scopes', 'read', '--credentials', '*'])).code).toBe(0);
 });
 
 test('no Redis, one that is away and one that forgets are each a sentence', async () => {

@@ -15,6 +15,11 @@ export const full: Source = {
   VELVET_FINGERPRINT_KEY: fingerprintKey.toString('base64'),
   VELVET_AUDIT_SIGNING_KEY: auditSigningKey.toString('base64'),
 };
+export const infisicalIdentity: Source = {
+  INFISICAL_CLIENT_ID: '6c5e0e1c-0000-4000-8000-5b1f2a3c4d5e',
+  INFISICAL_CLIENT_SECRET: 'client-secret-value',
+  INFISICAL_PROJECT_ID: 'project-1',
+};
 export const every: readonly Family[] = [
   'web',
   'stage',

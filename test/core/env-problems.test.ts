@@ -1,10 +1,34 @@
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
-import { EnvError } from '../../shared/lib/env.ts';
-import { common, every, full, problemsOf } from './env-fixture.ts';
+import { EnvError, readEnv } from '../../shared/lib/env.ts';
+import { common, every, full, infisicalIdentity, problemsOf } from './env-fixture.ts';
 
 describe('problems', () => {
+  test('FreeScout is an address and a key, or neither; both are of the stage worker alone', () => {
+    const [url, key] = [{ FREESCOUT_URL: 'https://help.example.com/desk/' }, { FREESCOUT_API_KEY: 'fs-key' }];
+    expect(problemsOf('stage', { ...full, ...url })).toEqual([
+      expect.stringMatching(/^FREESCOUT_API_KEY is not set: set it to .* or leave FREESCOUT_URL out/),
+    ]);
+    expect(problemsOf('stage', { ...full, ...key })).toEqual([
+      expect.stringMatching(/^FREESCOUT_URL is not set: set it to .* or leave both out/),
+    ]);
+    expect(problemsOf('stage', { ...full, ...key, FREESCOUT_URL: 'http://help.example.com' })).toContain(
+      'FREESCOUT_URL must be an https address.',
+    );
+    const env = readEnv('stage', { ...full, ...url, ...key });
+    expect(env.freescout?.url).toBe('https://help.example.com/desk');
+    expect(JSON.stringify(env.freescout)).not.toContain('fs-key');
+    expect(readEnv('stage', full).freescout).toBeNull();
+    for (const family of ['web', 'distribute', 'healthcheck', 'notifier'] as const)
+      expect(readEnv(family, { ...full, ...url, ...key })).not.toHaveProperty('freescout');
+  });
+
+  test('on a dyno alone the router is believed to say where a request comes from', () => {
+    expect(readEnv('web', common).behindRouter).toBe(false);
+    expect(readEnv('web', { ...common, DYNO: 'web.1' }).behindRouter).toBe(true);
+  });
+
   test('all are said at once, each with its variable and what to set it to', () => {
     const error = new EnvError(
       problemsOf('stage', {
@@ -38,7 +62,7 @@ describe('problems', () => {
   test.for(every)('none shows a value: %s', (family) => {
     const bad = 'sk-value-that-must-not-show';
     const names = `APP_ENV REDIS_URL PORT VELVET_ALLOW_LOOPBACK VELVET_PUBLIC_URL VELVET_VAULT VELVET_VAULT_FOLDER VELVET_FILE_VAULT_KEY
-      HEROKU_API_URL GITHUB_API_URL HK_VELVET_BOOTSTRAP VELVET_FINGERPRINT_KEY VELVET_AUDIT_SIGNING_KEY VELVET_AUDIT_DAYS VELVET_PROBE_KEY SL_BOT_NOTIFY SLACK_API_URL VELVET_URL VELVET_TOKEN VELVET_TYPO`;
+      HEROKU_API_URL GITHUB_API_URL HK_VELVET_BOOTSTRAP INFISICAL_SITE_URL INFISICAL_CLIENT_ID INFISICAL_CLIENT_SECRET INFISICAL_PROJECT_ID VELVET_FINGERPRINT_KEY VELVET_AUDIT_SIGNING_KEY VELVET_AUDIT_DAYS VELVET_PROBE_KEY SL_BOT_NOTIFY SLACK_API_URL VELVET_URL VELVET_TOKEN VELVET_TYPO`;
     const source = Object.fromEntries(names.split(/\s+/).map((name) => [name, ` ${bad}\n`]));
 
     const problems = problemsOf(family, source);
@@ -63,13 +87,20 @@ describe('problems', () => {
     ['SLACK_API_URL', 'https://slack.com/api/?x=1', 'SLACK_API_URL must be an address alone'],
     ['VELVET_VAULT_FOLDER', 'velvet', 'VELVET_VAULT_FOLDER must be a path like /velvet'],
     ['VELVET_VAULT_FOLDER', '/velvet/../etc', 'VELVET_VAULT_FOLDER must be a path like /velvet'],
-    ['VELVET_VAULT', 'infisical', 'VELVET_VAULT must be file in this release'],
+    ['VELVET_VAULT', 'ssm', 'VELVET_VAULT must be file or infisical in this release'],
     ['VELVET_VAULT', 'paper', 'VELVET_VAULT must be file, infisical or ssm.'],
+    ['INFISICAL_SITE_URL', 'http://infisical.example.com', 'INFISICAL_SITE_URL must be an https address'],
+    ['INFISICAL_PROJECT_ID', 'a b', 'INFISICAL_PROJECT_ID must be letters'],
+    ['INFISICAL_CLIENT_ID', '$(id)', 'INFISICAL_CLIENT_ID must be letters'],
+    ['INFISICAL_CLIENT_SECRET', 'pasted\n', 'INFISICAL_CLIENT_SECRET must be set without the white space'],
     ['SL_BOT_NOTIFY', 'xoxb', 'SLACK_ALERT_CHANNEL is not set'],
   ] as const;
 
   test.for(refused)('stage refuses %s=%s', ([name, value, problem]) => {
-    expect(problemsOf('stage', { ...full, [name]: value })).toEqual([expect.stringContaining(problem)]);
+    const identity = name.startsWith('INFISICAL_') ? infisicalIdentity : {};
+    expect(problemsOf('stage', { ...full, ...identity, [name]: value })).toEqual([
+      expect.stringContaining(problem),
+    ]);
   });
 
   test.for(['-1', '65536', '80a', '3e3', ' 80'])('web refuses PORT=%s', (port) => {

@@ -3,7 +3,16 @@ import { describe, expect, expectTypeOf, test } from 'vitest';
 import { readEnv, requireParts } from '../../shared/lib/env.ts';
 import type { WebEnv } from '../../shared/lib/env.ts';
 import { Secret } from '../../shared/lib/secret.ts';
-import { auditSigningKey, common, every, fingerprintKey, full, problemsOf, vaultKey } from './env-fixture.ts';
+import {
+  auditSigningKey,
+  common,
+  every,
+  fingerprintKey,
+  full,
+  infisicalIdentity,
+  problemsOf,
+  vaultKey,
+} from './env-fixture.ts';
 
 describe('each family gets only what it needs', () => {
   test('web gets neither vault nor vendor credential, even where they are set', () => {
@@ -27,9 +36,12 @@ describe('each family gets only what it needs', () => {
       allowLoopback: false,
       allowVolatileRedis: false,
       velvetApp: null,
+      infisicalPlace: { host: 'app.infisical.com', projectId: null, folder: '/velvet' },
       publicUrl: 'https://velvet.example.com',
       host: '127.0.0.1',
       port: 8080,
+      sealKey: null,
+      behindRouter: false,
     });
     expectTypeOf<
       Extract<keyof WebEnv, 'vault' | 'fingerprintKey' | 'heroku' | 'slack' | 'probeKey' | 'auditSigningKey'>
@@ -103,6 +115,51 @@ describe('each family gets only what it needs', () => {
     const env = readEnv('stage', full);
 
     expect([env, env.redis, env.vault, env.heroku].every((part) => Object.isFrozen(part))).toBe(true);
+  });
+});
+
+describe('Infisical', () => {
+  const { VELVET_FILE_VAULT_KEY: _, ...withoutFile } = full;
+
+  test('is the vault where VELVET_VAULT says so, on a dyno too, and needs no key of the file vault', () => {
+    const source = { ...withoutFile, ...infisicalIdentity, VELVET_VAULT: 'infisical', DYNO: 'stage.1' };
+
+    for (const family of ['stage', 'distribute', 'healthcheck'] as const)
+      expect(readEnv(family, source).vault).toMatchObject({
+        kind: 'infisical',
+        folder: '/velvet',
+        infisical: { siteUrl: 'https://app.infisical.com', projectId: 'project-1' },
+      });
+    expect(inspect(readEnv('stage', source), { depth: null })).not.toContain('client-secret-value');
+    expect(readEnv('cli', source).vault?.kind).toBe('infisical');
+    expect(problemsOf('release', source)).toEqual([]);
+  });
+
+  test('is there for rows beside the file vault, and not at all where nothing of it is set', () => {
+    const env = readEnv('distribute', {
+      ...full,
+      ...infisicalIdentity,
+      INFISICAL_SITE_URL: 'https://eu.infisical.com/',
+    });
+
+    expect([env.vault.kind, env.infisical?.siteUrl]).toEqual(['file', 'https://eu.infisical.com']);
+    expect(env.infisicalPlace).toEqual({
+      host: 'eu.infisical.com',
+      projectId: 'project-1',
+      folder: '/velvet',
+    });
+    expect(readEnv('distribute', full).infisical).toBe(null);
+    expect(readEnv('web', { ...full, ...infisicalIdentity })).not.toHaveProperty('infisical');
+    expect(readEnv('notifier', { ...full, ...infisicalIdentity })).not.toHaveProperty('infisical');
+  });
+
+  test('its three parts belong together, and what is missing is said at once, each problem once', () => {
+    expect(problemsOf('stage', { ...withoutFile, VELVET_VAULT: 'infisical' })).toEqual([
+      expect.stringContaining('INFISICAL_CLIENT_ID is not set'),
+      expect.stringContaining('INFISICAL_CLIENT_SECRET is not set'),
+      expect.stringContaining('INFISICAL_PROJECT_ID is not set'),
+    ]);
+    expect(problemsOf('distribute', { ...full, INFISICAL_CLIENT_SECRET: 'x' })).toHaveLength(2);
   });
 });
 

@@ -13,7 +13,7 @@ const codes = Object.keys(errorTable) as ErrorCode[];
 
 // What an operator is told to do begins with, or holds, one of these: a sentence without any of them describes instead of telling.
 const tells =
-  /\b(abort|ask|check|choose|confirm|find|finish|follow|give|keep|leave|look|mend|name|nothing|open|put|read|repeat|restart|retry|revoke|rotate|say|see|send|skip|start|use|verify|wait|write)\b/i;
+  /\b(abort|ask|check|choose|confirm|enter|find|finish|follow|give|keep|leave|look|make|mend|name|nothing|open|put|read|repeat|restart|retry|revoke|rotate|say|see|send|skip|start|use|verify|wait|write)\b/i;
 
 describe.each(codes)('%s', (code) => {
   const row = errorTable[code];

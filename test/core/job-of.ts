@@ -8,10 +8,10 @@ export function jobOf(different: Partial<Job> = {}): Job {
   return {
     jobId: 'j1', credential, env: 'prod', flowType: 'operational',
     status: 'init', statusSince: 1_000, version: 1, statusVersion: 1, kick: 0, resume: null,
-    createdAt: 1_000, updatedAt: 1_000, createdBy: 'mona', forceRevoke: false, ticketId: null,
-    mintedBy: null, mintBegun: false, movedBy: null, step: null, phase: null, awaiting: null, awaitingReason: null, cleanup: null,
+    createdAt: 1_000, updatedAt: 1_000, createdBy: 'mona', forceRevoke: false, ticketId: null, ticket: null,
+    mintedBy: null, mintBegun: false, movedBy: null, step: null, phase: null, awaiting: null, awaitingReason: null, valueId: null, cleanup: null,
     abortedFrom: null, cleanupSince: 0, restoring: false, wentBack: false, forced: false,
-    currentState: null, mayMint: false, issuer: 'heroku-oauth', authority: 'HK_VELVET_BOOTSTRAP', twoPerson: false,
+    currentState: null, mayMint: false, issuer: 'heroku-oauth', authority: 'HK_VELVET_BOOTSTRAP', issuerVerify: null, instructions: null, twoPerson: false,
     oldAuthId: null, oldFingerprint: null, newAuthId: null, newFingerprint: null, mintedFence: null, vaultRef: null,
     promoting: false, promoted: false, superseded: false, error: null, residuals: [], inactive: [],
     leaseFence: null, leaseUntil: 0, quietAfter: 0, idem: null, tally: emptyTally,

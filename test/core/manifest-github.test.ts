@@ -1,8 +1,8 @@
 // A row that is a GitHub Actions secret: what the loader takes, what it refuses with which words, and the write by hand.
 import { describe, expect, test } from 'vitest';
 import { githubPlaceOf } from '../../shared/manifest/addresses.ts';
-import { manualProcedure } from '../../shared/manifest/by-hand.ts';
 import { activeRows, parseManifest } from '../../shared/manifest/load.ts';
+import { sopPage } from '../../shared/manifest/sop/page.ts';
 import { at, edited, good, problemsOf, strict } from './manifest-text.ts';
 
 const endpoint = 'https://api.github.com/repos/acme/console/actions/secrets';
@@ -85,28 +85,30 @@ describe('what is refused', () => {
 });
 
 describe('by hand', () => {
-  const procedure = (path: string) =>
-    manualProcedure(
+  const page = (path: string) =>
+    sopPage(
       parseManifest(github.replace(endpoint, `https://api.github.com${path}`), 'm.yml', strict),
       'HK_ONE',
-    );
+    ) ?? '';
 
   test('the value goes through a pipe, and the list shows that it arrived', () => {
-    const text = procedure('/repos/acme/console/actions/secrets');
-    expect(text).toContain('printf %s "$NEW" | gh secret set HEROKU_API_KEY --repo acme/console`');
-    expect(text).toContain('`gh secret list --repo acme/console` must show HEROKU_API_KEY');
+    const text = page('/repos/acme/console/actions/secrets');
+    expect(text).toContain(
+      'printf %s "$NEW" | gh secret set HEROKU_API_KEY --repo acme/console >/dev/null 2>&1; echo $?   # prints 0',
+    );
+    expect(text).toContain('gh secret list --repo acme/console --json name,updatedAt');
   });
 
   test('an environment is named, quoted for the shell', () => {
-    expect(procedure("/repos/acme/console/environments/o'prod/secrets")).toContain(
+    expect(page("/repos/acme/console/environments/o'prod/secrets")).toContain(
       String.raw`gh secret set HEROKU_API_KEY --repo acme/console --env 'o'\''prod'`,
     );
   });
 
   test("an organisation's secret keeps its readers", () => {
-    const text = procedure('/orgs/acme/actions/secrets');
-    expect(text).toContain('Note first who may read it (`gh secret list --org acme`');
-    expect(text).toContain('--org acme --visibility <all|private|selected>`');
+    const text = page('/orgs/acme/actions/secrets');
+    expect(text).toContain('gh secret list --org acme --json name,visibility');
+    expect(text).toContain('--org acme --visibility "$VISIBILITY" ${REPOS:+--repos "$REPOS"}');
   });
 });
 

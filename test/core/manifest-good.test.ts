@@ -119,18 +119,25 @@ describe('the committed manifest', () => {
     ).toEqual([
       '1 heroku-config-api-staging',
       '1 heroku-config-console-staging',
+      '2 github-actions-heroku-api-key',
       '2 heroku-config-api-prod',
       '2 heroku-config-console-prod',
     ]);
     expect(activeRows(manifest, 'HK_PLATFORM_FULL', 'staging')).toEqual([]);
+    const later = { PM_SERVER_MAIL: 1, CF_DNS_EDIT_RAXX_APP: 2, AWS_ACCESS_KEY_ID: 1 };
+    for (const [name, rows] of Object.entries(later)) {
+      expect(activeCredential(manifest, name)).toBeNull();
+      expect(rowsOf(manifest, name)).toHaveLength(rows);
+    }
   });
 
   test('fits into what a job pins and what a destination is told', () => {
-    for (const row of activeRows(manifest, 'HK_PLATFORM_FULL', 'prod')) {
-      const target: Target = row;
-      expect(target.update_method).toBe('HEROKU_CONFIG_PATCH');
-      expect(newRow(row, 0).pinned).toBe(row);
-    }
+    const rows = activeRows(manifest, 'HK_PLATFORM_FULL', 'prod');
+    const targets = rows.map((row) => row as Target);
+    expect(new Set(targets.map((target) => target.update_method))).toEqual(
+      new Set(['HEROKU_CONFIG_PATCH', 'GITHUB_SECRET_PUT']),
+    );
+    for (const row of rows) expect(newRow(row, 0).pinned).toBe(row);
   });
 
   test('has a current schema for editors', async () => {

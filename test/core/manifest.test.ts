@@ -1,6 +1,6 @@
 // The manifest's loader: each mistake with its place and a word of help, and all of them at once.
 import { describe, expect, test } from 'vitest';
-import { loadManifest, ManifestError } from '../../shared/manifest/load.ts';
+import { loadManifest, ManifestError, parseManifest } from '../../shared/manifest/load.ts';
 import { bootstrapCredentials, issuers } from '../../shared/manifest/vendors.ts';
 import { at, edited, good, problemsOf, strict } from './manifest-text.ts';
 
@@ -107,7 +107,10 @@ describe('mistakes beyond the shape', () => {
   });
 
   test('an issuer that replaces the old token is refused with the reason', () => {
-    const replaces = { 'heroku-oauth': { ...issuers['heroku-oauth'], overlap: 'replaces' as const } };
+    const replaces = {
+      ...issuers,
+      'heroku-oauth': { ...issuers['heroku-oauth'], overlap: 'replaces' as const },
+    };
     expect(problemsOf(good, { ...strict, issuers: replaces })).toEqual(
       at([4, 13, 'nothing could be proven before the old one is gone']),
     );
@@ -135,6 +138,61 @@ describe('the app that Velvet runs in', () => {
       'self: true\n    wave: 3\n    update_key: HK_VELVET_BOOTSTRAP',
     );
     expect(problemsOf(text, own)).toEqual(at([16, 17, 'HK_VELVET_BOOTSTRAP is what Velvet itself lives on']));
+  });
+});
+
+describe('rows in Infisical', () => {
+  const address = 'https://app.infisical.com/api/v4/secrets?secretPath=/apps/mail';
+  const row = edited(
+    `update_method: HEROKU_CONFIG_PATCH\n    update_endpoint: ${endpoint}`,
+    `update_method: INFISICAL_WRITE\n    update_endpoint: ${address}`,
+  );
+  const to = (other: string) => edited(address, other, row);
+  const host = 'https://app.infisical.com/api/v4/secrets';
+
+  test('need no authority of their own: without one it is the machine identity of Velvet', () => {
+    const text = edited('    update_auth_token_name: HK_BOSS\n', '', row);
+    expect(problemsOf(text)).toEqual([]);
+    expect(parseManifest(text, 'm.yml', strict).subscribers[0]).toMatchObject({
+      update_auth_token_name: 'INFISICAL_CLIENT_SECRET',
+      healthcheck_after: 0,
+    });
+  });
+
+  test('may name environment and project, and a folder called like the beginning of ours', () => {
+    expect(problemsOf(to(`${host}?secretPath=/a/b-c&environment=staging&projectId=p-1`))).toEqual([]);
+    expect(problemsOf(to(`${host}?secretPath=/`))).toEqual([]);
+    expect(problemsOf(to(`${host}?secretPath=/velvet-mail`))).toEqual([]);
+  });
+
+  test.for([
+    ['another path', 'https://app.infisical.com/api/v3/secrets/raw?secretPath=/a', 'behind the host belongs'],
+    ['no folder', host, 'behind the host belongs'],
+    ['a folder that climbs', `${host}?secretPath=/a/../velvet`, 'behind the host belongs'],
+    ['a slash at the end', `${host}?secretPath=/a/`, 'behind the host belongs'],
+    ['a folder twice', `${host}?secretPath=/a&secretPath=/b`, 'each part once'],
+    ['another part', `${host}?secretPath=/a&type=personal`, 'behind the host belongs'],
+    ['another host', address.replace('app.', 'eu.'), 'writes to app.infisical.com only'],
+    ["Velvet's own folder", `${host}?secretPath=/velvet`, "is Velvet's own folder"],
+    ["what lies below Velvet's own folder", `${host}?secretPath=/velvet/a`, "is Velvet's own folder"],
+  ] as const)('are refused with %s', ([, other, message]) => {
+    expect(problemsOf(to(other))).toEqual(at([13, 22, message]));
+  });
+
+  test('go by where Velvet really is: its host, its folder, its project', () => {
+    const infisicalPlace = { host: 'vault.example.com', projectId: 'p-1', folder: '/ops/velvet' };
+    const own = { ...strict, infisicalPlace };
+    const there = (rest: string) => to(`https://vault.example.com/api/v4/secrets?secretPath=${rest}`);
+    expect(problemsOf(row, own)).toEqual(at([13, 22, 'writes to vault.example.com only']));
+    expect(problemsOf(there('/velvet'), own)).toEqual([]);
+    expect(problemsOf(there('/ops/velvet'), own)).toEqual(at([13, 22, "is Velvet's own folder"]));
+    expect(problemsOf(there('/ops/velvet&projectId=p-2'), own)).toEqual([]);
+  });
+
+  test('have a key that is a name', () => {
+    expect(problemsOf(edited('update_key: API_KEY', 'update_key: A B', row))).toEqual(
+      at([14, 17, 'the name of a secret is letters']),
+    );
   });
 });
 

@@ -172,6 +172,6 @@ export const runbook: readonly Circumstance[] = [
 /** Which of them this release carries out; the others come with the flows that need them. */
 // oxfmt-ignore
 export const thisRelease: readonly OperatorEvent[] = [
-  'verify', 'retry', 'confirm_consumer', 'skip_consumer', 'proceed_mint', 'proceed_revoke',
+  'verify', 'retry', 'confirm_consumer', 'skip_consumer', 'proceed_mint', 'submit_value', 'proceed_revoke',
   'mark_revoked', 'abort', 'restore', 'resolve_residual',
 ];

@@ -23,7 +23,8 @@ export interface Prepared extends AsyncDisposable {
 }
 
 export async function prepare(redis: Redis, stage: StageCase): Promise<Prepared> {
-  const world = await scheduleWorld(redis, stage.apps === undefined ? {} : { apps: stage.apps });
+  const { apps, byHand = false } = stage;
+  const world = await scheduleWorld(redis, { byHand, ...(apps === undefined ? {} : { apps }) });
   await stage.arrange(world);
   const moment = await world.save();
   return { moment, walked: new Set(), [Symbol.asyncDispose]: () => moment[Symbol.asyncDispose]() };

@@ -3,6 +3,7 @@ import type { ErrorCode } from '../../shared/lib/errors.ts';
 import type { Status } from '../../shared/rotation/statuses.ts';
 import type { World } from '../harness.ts';
 import type { Deed, Fault } from '../sim/faults.ts';
+import { infisicalError } from '../sim/infisical-json.ts';
 
 /**
  * A code: the failure that a person reads once the automatic attempts are used up · passes: the rotation does not notice, or
@@ -54,6 +55,8 @@ type Gate = 'init' | 'verified' | 'validated';
 export interface VendorCallCase {
   readonly name: string;
   readonly kind: 'read' | 'change' | 'health';
+  /** Heroku, unless given. */
+  readonly at?: 'infisical';
   readonly on: string;
   /** The gate after which the fault begins. */
   readonly from: Gate;
@@ -70,6 +73,8 @@ export interface VendorCallCase {
   readonly except?: Readonly<Record<string, Expected>>;
 }
 
+const atMail = (request: Parameters<NonNullable<Fault['where']>>[0]): boolean =>
+  (request.query['secretPath'] ?? Object(request.body).secretPath) === '/apps/mail';
 const own = (request: { readonly headers: Readonly<Record<string, string>> }): boolean =>
   !(request.headers['user-agent'] ?? '').startsWith('consumer/');
 const atTarget: VendorCallCase['where'] = () => (request) => request.params['app'] === TARGET;
@@ -111,6 +116,9 @@ export const vendorCalls: readonly VendorCallCase[] = [
   // The write was answered, so whatever hides its release counts as a lost answer first, and is met again by the look that follows.
   { name: 'distribute: the release of the write', kind: 'read',   on: 'GET /apps/:app/releases', from: 'verified', where: atTarget, parks: 'distribute_partial', looksAgain: true, except: { [TOO_LONG]: 'vendor_no_answer' } },
   { name: 'distribute: whether it took effect',   kind: 'read',   on: 'GET /apps/:app/releases', from: 'verified', where: atTarget, skip: 1, parks: 'distribute_partial', polled: true },
+  { name: 'distribute: the write, at Infisical',  kind: 'change', at: 'infisical', on: 'PATCH /api/v3/secrets/raw/:name', from: 'verified', where: () => atMail, parks: 'distribute_partial', except: passesIfApplied },
+  { name: 'distribute: its look, at Infisical',   kind: 'read',   at: 'infisical', on: 'GET /api/v3/secrets/raw/:name', from: 'verified', where: () => atMail, parks: 'distribute_partial', looksAgain: true, except: { [TOO_LONG]: 'vendor_no_answer' } },
+  { name: 'validate: the value, at Infisical',    kind: 'read',   at: 'infisical', on: 'GET /api/v3/secrets/raw/:name', from: 'verified', where: () => atMail, skip: 1, parks: 'validate_partial', polled: true },
   { name: 'validate: the health endpoint',        kind: 'health', on: 'GET /healthz/heroku', from: 'verified', parks: 'validate_partial' },
   { name: 'validate: read the value back',        kind: 'read',   on: 'GET /apps/:app/config-vars', from: 'verified', where: atTargetOnceProbed, parks: 'validate_partial', polled: true },
   { name: 'validate: read the release back',      kind: 'read',   on: 'GET /apps/:app/releases', from: 'verified', where: atTargetOnceProbed, parks: 'validate_partial', polled: true },
@@ -125,6 +133,15 @@ export const vendorCalls: readonly VendorCallCase[] = [
   // 401 is the proof that is asked for. 403 says that it lives, against the authority's word: nothing is claimed.
   { name: 'revoke: whether the old token is dead', kind: 'read',  on: aboutTheOldToken, from: 'validated', where: () => own, before: { on: 'DELETE /oauth/authorizations/:id', do: 'hang_after' }, parks: 'revoke_failed', except: { 401: 'passes', 403: 'revoke_pending' } },
 ];
+
+/** The same fault in the vendor's own form, and at its pace. */
+export function deedOf({ at }: Pick<VendorCallCase, 'at'>, { deed }: FaultKind): Deed {
+  if (at !== 'infisical') return deed;
+  if (typeof deed === 'object' && 'applies_late_ms' in deed) return { applies_late_ms: 4 * LATE_MS };
+  const status =
+    deed === 'rate_limited' ? 429 : typeof deed === 'object' && 'status' in deed ? deed.status : 0;
+  return status === 0 ? deed : { ...infisicalError(status, 'Scripted', 'As scripted.') };
+}
 
 /** What a person reads: a revoke that failed for whatever the vendor did is `revoke_pending`, unless the authority is bad. */
 export function shownCode(call: VendorCallCase, code: ErrorCode): ErrorCode {

@@ -88,6 +88,7 @@ export async function drive(run: Run, goal: Status = 'done'): Promise<Status> {
 export function mend({ world }: Run): void {
   world.heroku.clearFaults();
   world.slack.clearFaults();
+  world.infisical?.sim.clearFaults();
   world.consumers.forEach((consumer) => consumer.clearFaults());
 }
 

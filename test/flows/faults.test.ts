@@ -5,7 +5,9 @@ import { statuses, type Status } from '../../shared/rotation/statuses.ts';
 import { CREDENTIAL, ENV, until, type JobView, type WorldOptions } from '../harness.ts';
 import { startRedis, type RedisServer } from '../redis-server.ts';
 import type { ScriptedFault } from '../sim/faults.ts';
+import { admitAll, startSim, type Sim } from '../sim/server.ts';
 import {
+  deedOf,
   expectedOf,
   faultKinds,
   shownCode,
@@ -37,12 +39,21 @@ import {
 vi.setConfig({ maxConcurrency: 8 });
 
 let redis: RedisServer;
+/** The one that reads from Infisical: it is well, and answers no challenge. */
+let reader: Sim;
 let rotations = 0;
 beforeAll(async () => {
   redis = await startRedis();
+  reader = await startSim<null>({
+    routes: { 'GET /healthz': () => ({ status: 200, body: {} }) },
+    authorize: admitAll,
+    notFound: { status: 404 },
+    badBody: { status: 400 },
+    rateLimited: () => ({ status: 429 }),
+  });
 });
 afterAll(async () => {
-  await redis.stop();
+  await Promise.all([redis.stop(), reader.close()]);
   const atCalls = `${vendorCalls.length} vendor calls x ${faultKinds.length} faults = ${vendorCalls.length * faultKinds.length}`;
   console.log(`faults: ${atCalls} and ${slackCases.length} at Slack, in ${rotations} rotations`);
 });
@@ -53,17 +64,22 @@ const ATTEMPTS = 3;
 /** `short`: the fault is one that only the row's own time ends. */
 function optionsOf(call: VendorCallCase | undefined, short: boolean): WorldOptions {
   const ofRows = call !== undefined && /^(distribute|validate)_/.test(call.parks);
+  const inInfisical = call?.at === 'infisical';
+  // There each step asks the vault too, and many worlds at once do so through one process.
+  const slower = inInfisical ? 2 : 1;
   // What waits for a consumer waits for as long as it may; all else must not be overtaken by that limit.
-  const limitMs = short ? 2_000 : 20_000;
+  const limitMs = short ? 2_000 * slower : 20_000;
   return {
-    apps: ofRows
-      ? [{ name: TARGET, answersChallenge: false }, { name: 'proof-app' }]
-      : [{ name: 'proof-app' }],
+    ...(inInfisical ? { infisical: true, more: { subscribers: [infisicalRow()] } } : {}),
+    apps:
+      ofRows && !inInfisical
+        ? [{ name: TARGET, answersChallenge: false }, { name: 'proof-app' }]
+        : [{ name: 'proof-app' }],
     times: {
       // A call that is answered is answered in this time, also on a machine that does other things beside.
-      vendorCallMs: 500,
+      vendorCallMs: 500 * slower,
       slackMs: 500,
-      leaseMs: 1_000,
+      leaseMs: 1_000 * slower,
       lateMs: 60,
       rateLimitWaitMs: 15,
       rateLimitWaitMaxMs: 60_000,
@@ -72,6 +88,19 @@ function optionsOf(call: VendorCallCase | undefined, short: boolean): WorldOptio
       proveAgainForMs: limitMs,
       settleForMs: limitMs,
     },
+  };
+}
+
+function infisicalRow() {
+  return {
+    token_name: CREDENTIAL,
+    consumer_id: `infisical-${TARGET}`,
+    env: ENV,
+    update_method: 'INFISICAL_WRITE',
+    update_endpoint: 'https://app.infisical.com/api/v4/secrets?secretPath=/apps/mail',
+    update_key: 'HEROKU_API_KEY',
+    healthcheck_endpoint: `${reader.url}/healthz`,
+    capabilities: ['update', 'healthcheck'],
   };
 }
 
@@ -92,13 +121,17 @@ async function arrange(
   times: number,
 ): Promise<ScriptedFault> {
   const { world } = run;
+  world.infisical?.project
+    .folder(ENV, '/apps/mail')
+    .secrets.set('HEROKU_API_KEY', { id: 'mail', key: 'HEROKU_API_KEY', versions: ['by hand'] });
   await drive(run, call.from);
-  const sim = call.kind === 'health' ? world.consumers[0] : world.heroku;
+  const vendor = call.at === 'infisical' ? world.infisical?.sim : world.heroku;
+  const sim = call.kind === 'health' ? world.consumers[0] : vendor;
   if (sim === undefined) throw new Error('no consumer');
   if (call.before !== undefined) world.heroku.script(call.before);
   return sim.script({
     on: call.on,
-    do: fault.deed,
+    do: deedOf(call, fault),
     times,
     ...(call.skip === undefined ? {} : { skip: call.skip }),
     ...(call.where === undefined ? {} : { where: call.where(world) }),
@@ -106,7 +139,7 @@ async function arrange(
 }
 
 function codeIn(view: JobView, status: Status): string | undefined {
-  const row = view.consumers.find((one) => one['consumer_id'] === `heroku-config-${TARGET}`);
+  const row = view.consumers.find((one) => String(one['consumer_id']).endsWith(`-${TARGET}`));
   const ofRow = /^(distribute|validate)_/.test(status);
   return (ofRow ? (row?.['error'] as JobView['error']) : view.error)?.code;
 }

@@ -29,6 +29,8 @@ interface Way {
   readonly afterwards?: StageBody;
   /** Nothing of this way is stopped, however much was lost of it. */
   readonly endsDone?: true;
+  /** A person mints: a lost mint has no handle to go on with, so what somebody holds of it is stopped and named. */
+  readonly byHand?: true;
   /** Every how-manieth effect is a place to lose the record at. */
   readonly every: number;
 }
@@ -37,6 +39,7 @@ const ways: readonly Way[] = [
   { name: 'a rotation', from: 'verified', endsDone: true, every: 7 },
   { name: 'a rotation from its first step', from: 'init', endsDone: true, every: 9 },
   { name: 'a rotation that is aborted then', from: 'verified', afterwards: { action: 'abort' }, every: 5 },
+  { name: 'a rotation by hand', from: 'verified', byHand: true, every: 17 },
   { name: 'a restore', from: 'validated', first: { action: 'abort', restore: true }, every: 3 },
   { name: 'an abort', from: 'validated', first: { action: 'abort' }, every: 2 },
 ];
@@ -161,7 +164,7 @@ test.each([true, false])(
 test.each(cases)(
   '$name whose record lost its end is held against the world before anything is written (survivors: $survivors)',
   async ({ way, survivors }) => {
-    const first = await scheduleWorld(redis);
+    const first = await scheduleWorld(redis, { byHand: way.byHand ?? false });
     await walk(first, way.from);
     await using moment = await first.save();
     const { effects } = await run(moment, way, { at: Infinity, lost: 0, survivors });
@@ -180,7 +183,7 @@ test.each(cases)(
     );
     expect(bad.slice(0, 3)).toEqual([]);
     // Before the mint was recorded there is one to be found, after it none.
-    expect(lostMints > 0).toBe(way.first === undefined);
+    expect(lostMints > 0).toBe(way.first === undefined && way.byHand !== true);
   },
   600_000,
 );

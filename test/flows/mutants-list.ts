@@ -64,7 +64,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a mint does not remove what earlier attempts left',
     file: 'workers/stages/mint.ts',
-    find: 'await namingAuthority(job, () => removeEarlierAttempts(deps, job, context));',
+    find: 'if (!byHand) await namingAuthority(job, () => removeEarlierAttempts(deps, job, context));',
     replace: '',
     killedBy: { stage: 'mint', fault: 'die after' },
   },
@@ -85,8 +85,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'a lost reply to the commit is read as a refusal, and what was minted is revoked',
     file: 'workers/stages/mint.ts',
-    find: "      }));\n      context.log.info('minted'",
-    replace: "      })).catch(async (error: unknown) => {\n        await underLease(deps, job, context, (call) => issuer.revoke(call, authority, handle));\n        throw error;\n      });\n      context.log.info('minted'",
+    find: "          vault_ref: deps.vault.ref(slot),\n        },\n      }));\n    }),",
+    replace: "          vault_ref: deps.vault.ref(slot),\n        },\n      })).catch(async (error: unknown) => {\n        const authority = await demandAuthority(deps, job);\n        if (handle !== null) await underLease(deps, job, context, (call) => issuerOf(deps, job).revoke(call, authority, handle));\n        throw error;\n      });\n    }),",
     killedBy: { stage: 'mint', fault: 'lose' },
   },
   {
@@ -179,5 +179,26 @@ export const mutants: readonly Mutant[] = [
     find: "    const job = await presentJob(deps, task);\n    if (job === null) return 'done';\n    return (await does",
     replace: '    const job = asked;\n    return (await does',
     killedBy: { stage: 'revoke', fault: 'switch' },
+  },
+  {
+    name: 'a typed value is not deleted when it is read',
+    file: 'shared/redis/lua/take-value.lua',
+    find: "redis.call('GETDEL', KEYS[4])",
+    replace: "redis.call('GET', KEYS[4])",
+    killedBy: { stage: 'a value is taken', fault: 'die' },
+  },
+  {
+    name: 'a typed value that is lost is not asked for again',
+    file: 'workers/stages/typed-value.ts',
+    find: 'if (!(value instanceof Secret)) return parked(deps, at, value);',
+    replace: "if (!(value instanceof Secret)) return value.code === 'value_lost' ? null : parked(deps, at, value);",
+    killedBy: { stage: 'a value is taken', fault: 'die after' },
+  },
+  {
+    name: 'a typed value is put into its slot unasked',
+    file: 'workers/stages/typed-value.ts',
+    find: '  const examined = await examine(deps, at, value).catch(',
+    replace: '  const unasked = slots.pending(job.credential, fence);\n  if (kept === null) await underLease(deps, job, context, (call) => deps.vault.write(call, unasked, value));\n  const examined = await examine(deps, at, value).catch(',
+    killedBy: { stage: 'a value is taken', fault: 'fail thrice' },
   },
 ];

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { Redis } from 'ioredis';
+import { ready } from 'libsodium-wrappers';
 import { startRedis } from '../redis-server.ts';
 import { loadScripts } from '../schedule/doors.ts';
 
@@ -18,6 +19,8 @@ export async function scheduleRedis({ durable = true } = {}): Promise<ScheduleRe
   const server = await startRedis(['--unixsocket', path, ...(durable ? [] : ['--appendonly', 'no'])]);
   const redis = new Redis(path, { enableAutoPipelining: true });
   await loadScripts(redis);
+  // Its library is loaded once, and takes longer than the promises that a schedule waits for.
+  await ready;
   return {
     redis,
     url: server.url,

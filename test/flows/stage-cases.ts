@@ -9,7 +9,7 @@ import type { ScheduleWorld } from '../schedule/world.ts';
 export interface StageCase {
   readonly name: string;
   /** Which file runs it; three of them share two workers well. */
-  readonly part: 'to the written value' | 'to the end' | 'back';
+  readonly part: 'to the written value' | 'to the end' | 'back' | 'by hand';
   readonly subject: Subject;
   /** Undisturbed, up to the moment before. */
   readonly arrange: (world: ScheduleWorld) => Promise<void>;
@@ -22,6 +22,8 @@ export interface StageCase {
   /** Whether an operator is the subject, and is to be told what became of the request. */
   readonly asks?: true;
   readonly apps?: readonly AppSpec[];
+  /** A person mints and revokes. */
+  readonly byHand?: true;
 }
 
 const proves = { name: 'raxx-console-prod' };
@@ -134,8 +136,36 @@ const back: readonly Omit<StageCase, 'part'>[] = [
   { name: 'abort is asked for',       subject: { what: 'abort' },                       arrange: before('verified'),  begin: abort,  asks: true, end: ['aborted', 'done'] },
 ];
 
+/** The job waits for the value that a person is to make. */
+async function awaiting(world: ScheduleWorld): Promise<void> {
+  await walk(world, 'verified');
+  mint(world);
+  await toRest(world);
+}
+const enter = (world: ScheduleWorld) =>
+  void world.operate({ action: 'submit_value', value: world.outside.mintByHand() });
+
+async function oldOneEnded(world: ScheduleWorld): Promise<void> {
+  await walk(world, 'validated');
+  revoke(world);
+  await toRest(world);
+  world.outside.revokeByHand(world.outside.first.id);
+}
+
+// oxfmt-ignore
+const byHand: readonly Omit<StageCase, 'part' | 'byHand'>[] = [
+  { name: 'a value is asked for',     subject: { what: 'enqueue_mint' },                arrange: before('verified'),  begin: mint,  apps: [proves] },
+  { name: 'a value is entered',       subject: { what: 'submit_value' },                arrange: awaiting,            begin: enter, apps: [proves], asks: true },
+  { name: 'a value is taken',         subject: { what: 'enqueue_mint' },                arrange: awaiting,            begin: enter, apps: [proves] },
+  { name: 'cleanup of an awaited value', subject: { what: 'enqueue_cleanup' },          arrange: awaiting,            begin: abort, end: ['aborted'], apps: [proves] },
+  { name: 'restore of what was made by hand', subject: { what: 'enqueue_cleanup', nth: 1 }, arrange: abortedAfter(before('validated')), begin: restore, end: ['aborted'], switches: false, apps: [proves] },
+  { name: 'revoke where a person must', subject: { what: 'enqueue_revoke' },            arrange: before('validated'), begin: revoke, apps: [proves] },
+  { name: 'mark_revoked where a person revokes', subject: { what: 'enqueue_revoke_check' }, arrange: oldOneEnded,     begin: markRevoked, apps: [proves] },
+];
+
 export const stageCases: readonly StageCase[] = [
   ...written.map((one) => ({ ...one, part: 'to the written value' as const })),
   ...ended.map((one) => ({ ...one, part: 'to the end' as const })),
   ...back.map((one) => ({ ...one, part: 'back' as const })),
+  ...byHand.map((one) => ({ ...one, part: 'by hand' as const, byHand: true as const })),
 ];

@@ -50,7 +50,12 @@ function askerOn(connection: Redis): Asker {
 function answering(verify: AnswerHandlers['verify_audit']): void {
   const worker = answerQuestions({
     connection: redis,
-    handlers: { verify_audit: verify, look: () => Promise.reject(new Error('nobody looks here')) },
+    handlers: {
+      verify_audit: verify,
+      look: () => Promise.reject(new Error('nobody looks here')),
+      deep_health: () => Promise.reject(new Error('nobody looks here')),
+      look_up_ticket: () => Promise.reject(new Error('nobody looks here')),
+    },
     answers: createAnswers(redis),
     times: quickTimes,
     clock: systemClock,

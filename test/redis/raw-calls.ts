@@ -41,6 +41,7 @@ export const scriptKeys: Readonly<Record<ScriptName, readonly string[]>> = {
   ],
   beginStep: [keys.job('job-1'), keys.claim, keys.fence],
   openLease: [keys.job('job-1'), keys.claim, keys.fence],
+  takeValue: [keys.job('job-1'), keys.claim, keys.fence, keys.value('one')],
   raiseFence: [keys.fence, keys.calls],
   kick: [keys.job('job-1'), keys.outbox],
   adopt: [keys.claim, keys.fence, keys.events, keys.seq, keys.calls],
@@ -100,6 +101,7 @@ export const goodArgs: Readonly<Record<ScriptName, Arg>> = {
   },
   beginStep: { job_id: 'job-1', status_version: '1', suffix: 'suffix01', late_ms: 30_000 },
   openLease: { job_id: 'job-1', fence: '4-current0', until_ms: '9000' },
+  takeValue: { job_id: 'job-1', fence: '4-current0' },
   raiseFence: { suffix: 'suffix01', above: 6 },
   kick: { commit_id: 'call-1', status_version: '1', kick: '0', task_id: 'task-1', task: '{}' },
   adopt: {

@@ -26,6 +26,11 @@ const arrangements: Readonly<Record<ScriptName, (world: StoreWorld) => Promise<u
     await world.opened();
     await world.redis.set(keys.fence, '4-current0');
   },
+  takeValue: async (world) => {
+    await world.opened();
+    await world.redis.set(keys.fence, '4-current0');
+    await world.redis.set(keys.value('one'), 'sealed box');
+  },
   raiseFence: async () => undefined,
   kick: (world) => world.opened(),
   adopt: async () => undefined,
@@ -53,6 +58,7 @@ const firstAnswers: Readonly<Record<ScriptName, readonly unknown[]>> = {
   writeRow:  [0, 'open'],
   beginStep: [0, '1-suffix01', 0],
   openLease: [0],
+  takeValue: [0, 'sealed box'],
   raiseFence: [0, '7-suffix01'],
   kick:      [0],
   adopt:     [0, '1-suffix01'],
@@ -63,8 +69,11 @@ const firstAnswers: Readonly<Record<ScriptName, readonly unknown[]>> = {
   openEpoch: [0, 'epoch1'],
 };
 
+/** What is read once is not answered twice: see the test of its own. */
+const repeatable = names.filter((name) => name !== 'takeValue');
+
 describe('a call that is sent twice', () => {
-  test.each(names)('%s answers the same and changes nothing the second time', async (name) => {
+  test.each(repeatable)('%s answers the same and changes nothing the second time', async (name) => {
     await using world = await arranged(name);
 
     const before = await world.snapshot();
@@ -79,7 +88,7 @@ describe('a call that is sent twice', () => {
   });
 
   // A lease is granted for the present or not at all: see the test after this one.
-  test.each(names.filter((name) => name !== 'openLease'))(
+  test.each(repeatable.filter((name) => name !== 'openLease'))(
     '%s does so also where others wrote in between',
     async (name) => {
       await using world = await arranged(name);
@@ -102,6 +111,18 @@ describe('a call that is sent twice', () => {
 
     expect(await send(world, 'openLease')).toEqual([-3]);
     expect(await world.snapshot()).toEqual(before);
+  });
+
+  test('takeValue hands a value over once, and notes who took it; sent again it finds nothing', async () => {
+    await using world = await arranged('takeValue');
+
+    expect(await send(world, 'takeValue')).toEqual([0, 'sealed box']);
+    const after = await world.snapshot();
+    expect(await world.redis.exists(keys.value('one'))).toBe(0);
+    expect(await world.redis.hget(keys.job('job-1'), 'minted_fence')).toBe('4-current0');
+
+    expect(await send(world, 'takeValue')).toEqual([0, '']);
+    expect(await world.snapshot()).toEqual(after);
   });
 
   test('adopt: the one that frees answers the same, also where another adoption began meanwhile', async () => {
@@ -178,6 +199,10 @@ const refusals: readonly Answer[] = [
   { script: 'openLease', says: 'no such job', given: gone, answer: [-1] },
   { script: 'openLease', says: 'stale fence', given: fenceRaised, answer: [-3] },
   { script: 'openLease', says: 'not the claimant', given: unclaimed, answer: [-3] },
+  { script: 'takeValue', says: 'no such job', given: gone, answer: [-1] },
+  { script: 'takeValue', says: 'stale fence', given: fenceRaised, answer: [-3] },
+  { script: 'takeValue', says: 'not the claimant', given: unclaimed, answer: [-3] },
+  { script: 'takeValue', says: 'nothing is there (any more)', given: (world) => world.redis.del(keys.value('one')), answer: [0, ''] },
   { script: 'kick',      says: 'no such job', given: gone, answer: [-1] },
   { script: 'kick',      says: 'the job moved', sent: { status_version: '0' }, answer: [-2] },
   { script: 'kick',      says: 'somebody else kicked', sent: { kick: '1' }, answer: [-2] },

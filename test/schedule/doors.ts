@@ -43,7 +43,7 @@ const reads = new Set([
   'zrange',
   'xrange',
 ]);
-const changes = new Set(['evalsha', 'eval', 'sadd', 'hset', 'hdel']);
+const changes = new Set(['evalsha', 'eval', 'sadd', 'set', 'hset', 'hdel']);
 
 /** Every command is one effect. A command that is neither known as a read nor as a change is refused, so that none goes by unseen. */
 export function redisThrough(turns: Turns, redis: Redis, answers: RedisAnswers): Redis {

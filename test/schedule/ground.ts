@@ -23,9 +23,9 @@ export interface Ground {
 
 const VELVET_FOLDER = '/velvet';
 
-export async function createGround(redis: Redis, apps: readonly AppSpec[]): Promise<Ground> {
+export async function createGround(redis: Redis, apps: readonly AppSpec[], byHand: boolean): Promise<Ground> {
   const time = createTime();
-  const outside = await startOutside(time, apps);
+  const outside = await startOutside(time, apps, byHand);
   const dir = await folder();
   const vault = fileVault({ dir, key: Buffer.alloc(32, 9), folder: VELVET_FOLDER, env: ENV, clock: time });
   await vault.initialise();

@@ -1,13 +1,14 @@
 // What a world at rest looks like, without what differs between any two runs: two that look alike go on alike.
 import { slots } from '../../workers/vault/contract.ts';
 import { CREDENTIAL, KEY } from './outside.ts';
+import { newTokenOf } from './violations.ts';
 import type { ScheduleWorld } from './world.ts';
 
 /** Times, ids, fences and values are told by what they are to the job; only what decides how it goes on is kept. */
 export async function likeness(world: ScheduleWorld): Promise<string> {
   const job = await world.job();
-  const { first, account, apps, heroku } = world.outside;
-  const minted = account.authorizations().find((one) => one.id === job.newAuthId)?.token;
+  const { first, apps, heroku } = world.outside;
+  const minted = newTokenOf(world, job)?.token;
   const nameOf = (value: string | undefined) =>
     value === first.token ? 'old' : value === minted ? 'new' : 'other';
   const held = await Promise.all(
@@ -34,11 +35,14 @@ export async function likeness(world: ScheduleWorld): Promise<string> {
   return JSON.stringify([
     { status, step, phase, cleanup, currentState, mayMint, promoting, promoted, tally, waits },
     { error: job.error?.code, residuals: job.residuals.length, recorded: job.oldAuthId === first.id },
+    { awaiting: job.awaiting, reason: job.awaitingReason, byHand: world.outside.madeByHand() !== null },
     rows,
     held.map((one) => one.join(' ')).toSorted((a, b) => a.localeCompare(b)),
     heroku
       .live()
-      .map(({ id, description }) => (id === job.newAuthId ? 'new' : (description?.split(':')[0] ?? ''))),
+      .map(({ id, description }) =>
+        id === newTokenOf(world, job)?.id ? 'new' : (description?.split(':')[0] ?? ''),
+      ),
     apps.map((app) => [nameOf(app.config[KEY]), nameOf(app.env()[KEY])]),
   ]);
 }

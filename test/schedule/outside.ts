@@ -5,6 +5,7 @@ import type { AppKind, HerokuApp } from '../sim/heroku-apps.ts';
 import type { HerokuAccount } from '../sim/heroku-accounts.ts';
 import { startConsumer } from '../sim/consumer.ts';
 import { startHeroku, type HerokuSim } from '../sim/heroku.ts';
+import { startPlainVendor } from '../sim/plain-vendor.ts';
 import { createNetwork, type Network } from './network.ts';
 import type { Time } from './time.ts';
 
@@ -36,6 +37,12 @@ export interface Outside {
   /** A person ends a token at the vendor; which those were is remembered, for nobody else is to answer for it. */
   revokeByHand(id: string): void;
   readonly revokedByHand: Set<string>;
+  /** Whether a person makes the new token, and ends the old one. */
+  readonly byHand: boolean;
+  /** The token that a person made for the rotation; null before they did, or after they ended it. */
+  madeByHand(): { readonly id: string; readonly token: string } | null;
+  /** Its value; made where there is none yet. */
+  mintByHand(): string;
   /** Every value that may be nowhere but in the vault and at the vendors. */
   readonly values: string[];
 }
@@ -43,7 +50,9 @@ export interface Outside {
 /** Long enough that a write is asked more than once whether it took effect. */
 const PACE = { releaseMs: 1_500, bootMs: 700 };
 
-export async function startOutside(time: Time, specs: readonly AppSpec[]): Promise<Outside> {
+const MADE = 'made by hand for the rotation';
+
+export async function startOutside(time: Time, specs: readonly AppSpec[], byHand = false): Promise<Outside> {
   const network = createNetwork();
   const { start, fetch } = network;
   const heroku = await startHeroku({ ...PACE, clock: time, steps: time.steps, start });
@@ -60,6 +69,7 @@ export async function startOutside(time: Time, specs: readonly AppSpec[]): Promi
   const apps = specs.map(({ name, kind = 'normal' }) =>
     heroku.createApp(account, name, { config: { [KEY]: first.token, OTHER: 'left alone' }, kind }),
   );
+  const plain = await startPlainVendor({ isLive: (token) => heroku.isLive(token), start });
   const endpoints: string[] = [];
   for (const [index, app] of apps.entries()) {
     const { answersChallenge = true } = specs[index] ?? {};
@@ -71,14 +81,17 @@ export async function startOutside(time: Time, specs: readonly AppSpec[]): Promi
     account.revoke(id);
     revokedByHand.add(id);
   };
-  const hands = { revokeByHand, revokedByHand };
+  const madeByHand = () => account.authorizations().find((one) => one.description === MADE) ?? null;
+  const mintByHand = () =>
+    (madeByHand() ?? account.authorize({ description: MADE, scope: ['global'] })).token;
+  const hands = { revokeByHand, revokedByHand, byHand, madeByHand, mintByHand };
   return {
     ...hands,
     network,
     heroku,
     account,
     apps,
-    manifest: manifestFor(specs, endpoints),
+    manifest: manifestFor(specs, endpoints, byHand ? plain.verifyUrl : null),
     bootstrap,
     first,
     values,
@@ -88,18 +101,29 @@ export async function startOutside(time: Time, specs: readonly AppSpec[]): Promi
 const known = new Map<string, Manifest>();
 
 /** Through the manifest's own loader, once for each set of apps. */
-function manifestFor(specs: readonly AppSpec[], endpoints: readonly string[]): Manifest {
-  const text = manifestOf(specs, endpoints);
+function manifestFor(
+  specs: readonly AppSpec[],
+  endpoints: readonly string[],
+  verifyUrl: string | null,
+): Manifest {
+  const text = manifestOf(specs, endpoints, verifyUrl);
   const manifest = known.get(text) ?? parseManifest(text, 'manifest.yml', { allowLoopback: true });
   known.set(text, manifest);
   return manifest;
 }
 
-function manifestOf(specs: readonly AppSpec[], endpoints: readonly string[]): string {
+function manifestOf(
+  specs: readonly AppSpec[],
+  endpoints: readonly string[],
+  verifyUrl: string | null,
+): string {
+  const issuer =
+    verifyUrl === null
+      ? { issuer: 'heroku-oauth', issuer_auth_token_name: 'HK_VELVET_BOOTSTRAP' }
+      : { issuer: 'OPERATOR_MANUAL', verify: { url: verifyUrl, header: 'X-Api-Token' } };
   const credential = {
     token_name: CREDENTIAL,
-    issuer: 'heroku-oauth',
-    issuer_auth_token_name: 'HK_VELVET_BOOTSTRAP',
+    ...issuer,
     scope: 'shared',
     entropy: 'high',
     active: true,

@@ -2,10 +2,12 @@
 import type { Redis } from 'ioredis';
 import { Secret } from '../../shared/lib/secret.ts';
 import { createLog } from '../../shared/lib/log.ts';
+import { newSealKeys } from '../../shared/lib/seal-keys.ts';
 import { createRelay } from '../../shared/queue/enqueue.ts';
 import { queueTable } from '../../shared/queue/queues.ts';
 import { createClaims } from '../../shared/redis/claim.ts';
 import { createJobStore } from '../../shared/redis/job-store.ts';
+import { createTypedValues, type TypedValues } from '../../shared/redis/typed-values.ts';
 import type { Times } from '../../shared/times.ts';
 import { createTransitions } from '../../shared/transition.ts';
 import { attempt } from '../../workers/attempt.ts';
@@ -36,6 +38,7 @@ import type { Time } from './time.ts';
 import type { Process, Turns } from './turns.ts';
 
 export const FINGERPRINT_KEY = Buffer.alloc(32, 7);
+const seal = newSealKeys();
 
 export interface Doors {
   readonly redis: Redis;
@@ -51,8 +54,8 @@ export interface Doors {
 
 export interface VelvetProcess extends Process {
   readonly core: DistributeDeps;
-  /** What the web process asks a stage worker. */
-  readonly look: ApiDeps['look'];
+  /** What the web process has beside that: who looks for it, and what it seals with. */
+  readonly web: Pick<ApiDeps, 'look' | 'typedValues' | 'sealKey'>;
   /** One attempt at a task, to its end as the queue sees it. */
   attempt(entry: Entry, lock: number): Promise<void>;
   sweep(): Promise<void>;
@@ -64,14 +67,19 @@ export function createProcess(name: string, doors: Doors): VelvetProcess {
   const { turns, queue, time, times } = doors;
   const log = createLog({ env: ENV, family: name, write: doors.write, clock: time });
   const deps = depsOf(doors);
-  const handlers = handlersOf(deps);
+  const typedValues = createTypedValues(redisThrough(turns, doors.redis, doors.answers), times.valueKeepMs);
+  const handlers = handlersOf(deps, typedValues);
 
   return {
     name,
     state: 'up',
     core: deps,
-    look: ({ credential, env, jobId }, consumerId) =>
-      answerLook(deps, { credential, env, job_id: jobId, consumer_id: consumerId }, AbortSignal.any([])),
+    web: {
+      look: ({ credential, env, jobId }, consumerId) =>
+        answerLook(deps, { credential, env, job_id: jobId, consumer_id: consumerId }, AbortSignal.any([])),
+      typedValues,
+      sealKey: Buffer.from(seal.publicKey, 'base64'),
+    },
     async sweep() {
       await sweep(deps, log);
     },
@@ -133,10 +141,10 @@ function depsOf({ turns, queue, time, times, outside, ...doors }: Doors): Distri
   };
 }
 
-function handlersOf(deps: DistributeDeps): Handlers {
+function handlersOf(deps: DistributeDeps, typedValues: TypedValues): Handlers {
   return {
     enqueue_verify: verify(deps),
-    enqueue_mint: mint(deps),
+    enqueue_mint: mint({ ...deps, typedValues, sealKey: Buffer.from(seal.privateKey, 'base64') }),
     enqueue_distribute: startPhase(deps, 'distribute'),
     enqueue_validate: startPhase(deps, 'validate'),
     open_rows: openRows(deps),

@@ -1,5 +1,7 @@
 // What must be true of a world at rest, whatever died when. Each line that is answered names the invariant that it breaks.
+import { credentialKeys } from '../../shared/redis/keys.ts';
 import { taskId } from '../../shared/rotation/effects.ts';
+import { isMinted } from '../../shared/rotation/new-token.ts';
 import { isOver, kindOf, type Job } from '../../shared/rotation/job.ts';
 import { openResiduals } from '../../shared/rotation/residuals.ts';
 import { mayHoldNew, tally, type Row } from '../../shared/rotation/rows.ts';
@@ -26,7 +28,7 @@ interface Sight {
 /** Empty where every invariant holds. To be asked of a world at rest. */
 export async function violations(world: ScheduleWorld): Promise<readonly string[]> {
   const sight = await lookUpon(world);
-  return [...(await ofTheJob(sight)), ...consumers(sight), ...(await leaks(world))];
+  return [...(await ofTheJob(sight)), ...consumers(sight), ...(await leaks(world)), ...(await unread(sight))];
 }
 
 /** All but what is said of consumers, and the search for leaked values. */
@@ -57,6 +59,17 @@ async function ofTheJob(sight: Sight): Promise<readonly string[]> {
 }
 
 const over = (job: Job) => isOver(job);
+
+/** The job's new token at the vendor: by its handle or, where a person made it, by its value. */
+export function newTokenOf(
+  world: ScheduleWorld,
+  job: Job,
+): { readonly id: string; readonly token: string } | undefined {
+  const all = world.outside.account.authorizations();
+  return job.newAuthId === null
+    ? all.find(({ token }) => fingerprint(token) === job.newFingerprint)
+    : all.find(({ id }) => id === job.newAuthId);
+}
 const wentBack = (job: Job) => job.status === 'aborted' && job.cleanup === 'done' && !job.promoted;
 
 async function silence({ world, job }: Sight): Promise<readonly string[]> {
@@ -80,9 +93,14 @@ function liveHandles({ world, job, named }: Sight): readonly string[] {
   const ids = new Set(live.map((one) => one.id));
   const found: string[] = [];
   if (!ids.has(bootstrap.id)) found.push('2 handles: the authority is dead');
-  if (job.newAuthId !== null && !wentBack(job) && !ids.has(job.newAuthId))
+  const minted = isMinted(job) && !wentBack(job);
+  const newId = newTokenOf(world, job)?.id ?? null;
+  if (minted && !ids.has(newId ?? ''))
     found.push(`2 handles: the new token ${job.newAuthId} is recorded and dead`);
-  const recorded = new Set([bootstrap.id, first.id, wentBack(job) ? null : job.newAuthId]);
+  // What a person made and Velvet never took is theirs to look after; from then on it is Velvet's to name.
+  const theirs = world.outside.madeByHand();
+  const own = theirs === null || (isMinted(job) && over(job)) ? null : theirs.id;
+  const recorded = new Set([bootstrap.id, first.id, wentBack(job) ? null : newId, own]);
   for (const one of live) {
     if (recorded.has(one.id) || named.has(one.id)) continue;
     // A failed mint may have left one with its label; the next attempt, or the cleanup, ends it.
@@ -97,15 +115,17 @@ const fingerprint = (value: string) => new Secret(value).fingerprint(FINGERPRINT
 
 function vaultSlots({ world, job, held }: Sight): readonly string[] {
   const found: string[] = [];
-  const { first, account } = world.outside;
+  const { first } = world.outside;
   const [old, next] = [fingerprint(first.token), job.newFingerprint];
   const said = (slot: string) => {
     const value = held.get(slot);
     return value === undefined || value === '' ? null : fingerprint(value);
   };
-  if (job.currentState === 'alive' && (job.oldFingerprint !== old || job.oldAuthId !== first.id))
+  // Nobody names the tokens of a vendor that is only asked whether they work.
+  const oldId = world.outside.byHand ? null : first.id;
+  if (job.currentState === 'alive' && (job.oldFingerprint !== old || job.oldAuthId !== oldId))
     found.push('3 vault: what was verified is not what the job recorded');
-  const minted = account.authorizations().find((one) => one.id === job.newAuthId);
+  const minted = newTokenOf(world, job);
   if (minted !== undefined && fingerprint(minted.token) !== next)
     found.push('3 vault: the recorded handle and the recorded fingerprint are of two tokens');
 
@@ -132,7 +152,7 @@ function vaultSlots({ world, job, held }: Sight): readonly string[] {
       (slot) => slot !== slots.current(CREDENTIAL) && slot !== slots.handle(CREDENTIAL),
     );
     if (others.length > 0) found.push(`3 vault: left over: ${others.join(', ')}`);
-    if (promoted && held.get(slots.handle(CREDENTIAL)) !== job.newAuthId)
+    if (promoted && (held.get(slots.handle(CREDENTIAL)) ?? null) !== job.newAuthId)
       found.push('3 vault: AUTH_ID is not the new handle');
   } else if (next !== null && current !== next) {
     if (said(slots.pending(CREDENTIAL, job.mintedFence ?? '')) !== next)
@@ -144,8 +164,8 @@ function vaultSlots({ world, job, held }: Sight): readonly string[] {
 }
 
 function consumers({ world, job, rows, held, named }: Sight): readonly string[] {
-  const { heroku, apps, first, account } = world.outside;
-  const newToken = account.authorizations().find((one) => one.id === job.newAuthId)?.token;
+  const { heroku, apps, first } = world.outside;
+  const newToken = newTokenOf(world, job)?.token;
   return apps.flatMap((app) => {
     const row = rows.find((one) => one.consumer_id === app.name);
     const [running, written] = [app.env()[KEY] ?? '', app.config[KEY] ?? ''];
@@ -201,6 +221,16 @@ function counters({ job, rows }: Sight): readonly string[] {
   return JSON.stringify(counted) === JSON.stringify(job.tally)
     ? []
     : [`6 counters: ${JSON.stringify(job.tally)}, and the rows say ${JSON.stringify(counted)}`];
+}
+
+/** What was typed is gone from Redis once somebody read it, though sealed. A mint that failed, or was aborted, before that leaves it to its ten minutes. */
+async function unread({ world, job }: Sight): Promise<readonly string[]> {
+  const waits = job.status === 'minting' && job.awaiting === null;
+  if (job.valueId === null || waits || ['aborted', 'mint_failed'].includes(job.status)) return [];
+  const key = credentialKeys(CREDENTIAL, world.ref.env).value(job.valueId);
+  return (await world.redis.exists(key)) === 0
+    ? []
+    : ['9 secrets: a typed value was read and is still there'];
 }
 
 export async function leaks(world: ScheduleWorld): Promise<readonly string[]> {

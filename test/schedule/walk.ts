@@ -1,5 +1,7 @@
 // How an operator moves a world: yes at every gate, and once more where something failed.
 import type { StageBody } from '../../api/stage-bodies.ts';
+import type { Job } from '../../shared/rotation/job.ts';
+import { openResiduals } from '../../shared/rotation/residuals.ts';
 import type { Status } from '../../shared/rotation/statuses.ts';
 import { standing, toRest, type Director } from './run.ts';
 import type { ScheduleWorld } from './world.ts';
@@ -23,6 +25,20 @@ function wayOut(world: ScheduleWorld): StageBody {
   return { action: world.outside.revokedByHand.size > 0 ? 'mark_revoked' : 'restore' };
 }
 
+/** What only a person can do where nobody else mints or ends tokens: at the vendor first, then here. Undefined: nothing of that kind. */
+function byHand(world: ScheduleWorld, job: Job): StageBody | undefined {
+  const { outside } = world;
+  if (job.awaiting !== null) return { action: 'submit_value', value: outside.mintByHand() };
+  if (job.status === 'revoke_failed' && job.error?.code === 'manual_revoke_required') {
+    outside.revokeByHand(outside.first.id);
+    return { action: 'mark_revoked' };
+  }
+  const orphan = openResiduals(job.residuals).find(({ kind }) => kind === 'orphan_token');
+  if (!outside.byHand || orphan === undefined || job.cleanup !== 'needs_person') return undefined;
+  outside.account.revoke(outside.madeByHand()?.id ?? '');
+  return { action: 'resolve_residual', kind: orphan.kind, who: orphan.who };
+}
+
 /** A single fault costs one more try, and what comes of that perhaps another. */
 const STEPS_MAX = 12;
 
@@ -37,7 +53,8 @@ export async function walk(
     if (until()) return;
     const job = await world.job();
     const { status } = job;
-    const body = status === 'aborted' && job.cleanup === 'needs_person' ? wayOut(world) : yes[status];
+    const usual = status === 'aborted' && job.cleanup === 'needs_person' ? wayOut(world) : yes[status];
+    const body = byHand(world, job) ?? usual;
     if (status === goal || body === undefined) return;
     world.operate(body);
     await toRest(world, director);

@@ -18,10 +18,16 @@ import { createTaskQueue, type Entry, type TaskQueue } from './queue.ts';
 import type { Time } from './time.ts';
 import { createTurns, type Process, type Strand, type Turn, type Turns } from './turns.ts';
 
+/** No ticket system is set up. */
+const noTickets: ApiDeps['lookUpTicket'] = () =>
+  Promise.resolve({ ticket: null, number: null, reason: null });
+
 export interface WorldOptions {
   readonly apps?: readonly AppSpec[];
   readonly times?: Partial<Times>;
   readonly forceRevoke?: boolean;
+  /** A person mints and revokes; the vendor is only asked whether a token works. */
+  readonly byHand?: boolean;
 }
 
 /** A world as it stood at rest: each world that begins there is as cheap as what happens in it. */
@@ -80,7 +86,7 @@ export interface ScheduleWorld extends AsyncDisposable {
 /** A connection of the caller's; the world takes the database for its own and empties it first. */
 export async function scheduleWorld(redis: Redis, options: WorldOptions = {}): Promise<ScheduleWorld> {
   await redis.flushdb();
-  const ground = await createGround(redis, options.apps ?? twoApps);
+  const ground = await createGround(redis, options.apps ?? twoApps, options.byHand ?? false);
   const times = { ...productTimes, ...options.times };
   const world = worldOn(ground, times, { entries: [], log: [] }, () => ground.remove());
   await world.openJob(ref.jobId, options.forceRevoke ?? false);
@@ -186,7 +192,7 @@ function worldOn(ground: Ground, times: Times, memory: Memory, end: () => void):
       } as const;
       const at = answers.push(undefined) - 1;
       return turns.begin(on, body.action, () =>
-        act({ ...on.core, look: on.look } as unknown as ApiDeps, of, body, by).then(
+        act({ ...on.core, ...on.web, lookUpTicket: noTickets } as unknown as ApiDeps, of, body, by).then(
           () => void (answers[at] = 'done'),
           (error: unknown) => void (answers[at] = error),
         ),

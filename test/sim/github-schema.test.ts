@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { Secret } from '../../shared/lib/secret.ts';
-import { publicKeyBytes, sealed } from '../../workers/vendors/github/seal.ts';
+import { publicKeyBytes, sealed } from '../../shared/lib/sealed-box.ts';
 import { ask, jwtOf, type Asked } from './ask.ts';
 import { startGithub } from './github.ts';
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { systemClock } from '../../shared/lib/clock.ts';
 import type { Clock } from '../../shared/lib/clock.ts';
 import { Secret } from '../../shared/lib/secret.ts';
-import { publicKeyBytes, sealed } from '../../workers/vendors/github/seal.ts';
+import { publicKeyBytes, sealed } from '../../shared/lib/sealed-box.ts';
 import { ask, jwtOf } from './ask.ts';
 import { makeApp } from './github-apps.ts';
 import { startGithub, type GithubSim } from './github.ts';

@@ -1,5 +1,7 @@
-// The demo's outside world as one real process: Heroku, Slack and four apps. Law: its one line on stdout is the only thing it ever says.
+// The demo's outside world as one real process: Heroku, GitHub, Slack and four apps. Law: its one line on stdout is the only thing it ever says. `--missing-app <app>`: its first write finds no app.
+import { parseArgs } from 'node:util';
 import { startConsumer } from './consumer.ts';
+import { startGithub } from './github.ts';
 import { startHeroku } from './heroku.ts';
 import { startSlack } from './slack.ts';
 
@@ -25,6 +27,20 @@ const account = heroku.createAccount({ email: 'ops@example.com' });
 const bootstrap = account.authorize({ description: 'HK_VELVET_BOOTSTRAP' });
 const credential = account.authorize({ description: CREDENTIAL });
 
+const github = await startGithub();
+const owner = await github.createOwner('raxx-app');
+const repository = await github.createRepo(owner, 'console');
+const githubApp = github.createApp();
+github.install(githubApp, owner, { repositories: [repository] });
+
+const { values: asked } = parseArgs({ options: { 'missing-app': { type: 'string' } } });
+if (asked['missing-app'] !== undefined)
+  heroku.script({
+    on: 'PATCH /apps/:app/config-vars',
+    where: ({ params }) => params['app'] === asked['missing-app'],
+    do: { status: 404, body: { id: 'not_found', message: "Couldn't find that app." } },
+  });
+
 const consumers = await Promise.all(
   demoApps.map(async ({ name, answersChallenge }) => {
     const app = heroku.createApp(account, name, {
@@ -38,6 +54,8 @@ const consumers = await Promise.all(
 process.stdout.write(
   `${JSON.stringify({
     heroku_url: heroku.url,
+    github_url: github.url,
+    github_authority: githubApp.authority,
     slack_url: slack.apiUrl,
     slack_token: SLACK_TOKEN,
     operator_slack_user: OPERATOR,
@@ -49,7 +67,12 @@ process.stdout.write(
 );
 
 const stop = async () => {
-  await Promise.all([heroku.close(), slack.close(), ...consumers.map(({ consumer }) => consumer.close())]);
+  await Promise.all([
+    heroku.close(),
+    github.close(),
+    slack.close(),
+    ...consumers.map(({ consumer }) => consumer.close()),
+  ]);
   process.exit(0);
 };
 process.once('SIGTERM', () => void stop());

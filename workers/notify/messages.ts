@@ -2,6 +2,7 @@
 import { onlyAPersonIsLeft, type Job } from '../../shared/rotation/job.ts';
 import { openResiduals } from '../../shared/rotation/residuals.ts';
 import { provenByVelvet, statusIn, type Row } from '../../shared/rotation/rows.ts';
+import { valueWanted } from '../../shared/rotation/view.ts';
 import type { Status } from '../../shared/rotation/statuses.ts';
 
 /** The message for the job's present status, or null where it moves by itself and nobody need know. */
@@ -26,6 +27,7 @@ const sentences: Readonly<Partial<Record<Status, Sentence>>> = {
   verified:           (job) => gate('Ready to mint', `. Both tokens pass.${job.currentState === 'dead' ? ' The current one is dead, so there is no way back to it.' : ''} Send proceed_mint, or abort.`),
   validated:          (job, rows) => gate('Ready to revoke', `. Consumers: ${evidence(job, rows)}. Send proceed_revoke with a ticket, or abort.`),
   verify_failed:      (job) => failed('Verify failed', job, 'Mend it and send retry, or abort; nothing was changed.'),
+  minting:            (job) => (job.awaiting === null ? null : gate('Waiting for a new token', `. ${job.error === null ? '' : `${escaped(job.error.detail)} `}${escaped(valueWanted(job))} Or send abort.`)),
   mint_failed:        (job) => failed('Mint failed', job, 'Send retry or abort; the old token is untouched.'),
   distribute_partial: (job, rows) => rowsFailed('Some consumers were not written', job, rows),
   distribute_failed:  (job, rows) => rowsFailed('No consumer was written', job, rows),
@@ -65,6 +67,11 @@ function rowsWait(job: Job, rows: readonly Row[]): Said {
   const phase = job.phase ?? 'validate';
   const mine = rows.filter((row) => statusIn(row, phase) === 'manual_required');
   const names = named(mine.map((row) => escaped(row.consumer_id)), ''); // prettier-ignore
+  if (phase === 'distribute')
+    return {
+      title: 'Waiting for you',
+      rest: `, ${job.status}. Velvet cannot write to ${names.join(', ')}. Write the new value there by hand (${escaped(job.vaultRef ?? 'vault_ref')} has it; each row has its \`instructions\`), then send confirm_consumer with a note, or skip_consumer with a reason.`,
+    };
   return {
     title: 'Waiting for you',
     rest: `, ${job.status}. Velvet cannot look at ${names.join(', ')}. See what each runs on, then send confirm_consumer with a note, or skip_consumer with a reason.`,

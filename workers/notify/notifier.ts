@@ -2,7 +2,7 @@
 import { isoTime } from '../../shared/lib/clock.ts';
 import { leaseFrom } from '../../shared/lib/lease.ts';
 import { systemOperator } from '../../shared/redis/events.ts';
-import { noticeReceipt } from '../../shared/rotation/job.ts';
+import { noticeReceipt } from '../../shared/rotation/notices.ts';
 import type { Handler } from '../run.ts';
 import type { CoreDeps } from '../stages/deps.ts';
 import type { VendorCall } from '../vendors/contract.ts';

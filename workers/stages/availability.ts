@@ -29,14 +29,17 @@ async function reasonOf(
   if (credential === null || rows.length === 0) return null;
   try {
     await deps.vault.check();
-    for (const row of rows) await deps.authorities.read(row.update_auth_token_name);
-    const authority = await deps.authorities.read(credential.issuer_auth_token_name);
+    for (const row of rows)
+      if ('update_auth_token_name' in row) await deps.authorities.read(row.update_auth_token_name);
+    const named = credential.issuer_auth_token_name;
+    const authority = named === undefined ? null : await deps.authorities.read(named);
     const call: VendorCall = { jobId: 'availability', fence: '0-none', lease: null, signal, repeat: false };
-    await deps.registry.issuer(credential.issuer).verify(call, null, authority);
+    const verify = 'verify' in credential ? credential.verify : null;
+    await deps.registry.issuer(credential.issuer, verify).verify(call, null, authority);
     return null;
   } catch (error) {
     if (!isVelvetError(error)) throw error;
-    if (error.code === 'authority_invalid') return reasonFor(error, credential.issuer_auth_token_name);
+    if (error.code === 'authority_invalid') return reasonFor(error, credential.issuer_auth_token_name ?? '');
     return error.code === 'vault_unavailable' ? error.detail : null;
   }
 }

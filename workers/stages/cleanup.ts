@@ -1,7 +1,8 @@
 // aborted: takes back what the job left behind, or says who must. Law: no value that a consumer may run on is deleted, and nothing is decided before nothing can be applied late.
 import { isVelvetError, type ErrorCode } from '../../shared/lib/errors.ts';
 import { openResiduals, reckoned, type Finding, type Residual } from '../../shared/rotation/residuals.ts';
-import { isValueNowhere, type Job, type JobPatch } from '../../shared/rotation/job.ts';
+import type { Job, JobPatch } from '../../shared/rotation/job.ts';
+import { isMinted, isValueNowhere } from '../../shared/rotation/new-token.ts';
 import { mayHoldNew, type Row } from '../../shared/rotation/rows.ts';
 import type { Handler, Verdict } from '../run.ts';
 import { slots } from '../vault/contract.ts';
@@ -11,7 +12,14 @@ import { demandAnswers, lookAt, type Look } from './look.ts';
 import { emptySlots, isPromoted, isSuperseded, promote, whereItIsNow } from './promote.ts';
 import { note, restoreRows } from './restore.ts';
 import { demandRevoked } from './revoke.ts';
-import { heldUnclaimed, orphansLeft, removePending, revokeMinted, type Held } from './take-back.ts';
+import {
+  heldUnclaimed,
+  leftToAPerson,
+  orphansLeft,
+  removePending,
+  revokeMinted,
+  type Held,
+} from './take-back.ts';
 
 type Later = Exclude<Verdict, 'done'>;
 
@@ -52,7 +60,7 @@ async function backOut(deps: StageDeps, at: Step, rows: readonly Row[]): Promise
   // Promoted, by a step whose record Redis lost, is as if the old one had been dead: there is no going back.
   const dead = job.currentState !== 'alive' || job.promoting;
   // Where there is no going back, those that still hold the old value are to be named, too.
-  const concerned = dead && job.newAuthId !== null ? rows : rows.filter(mayHoldNew);
+  const concerned = dead && isMinted(job) ? rows : rows.filter(mayHoldNew);
   const looks = await lookAt(deps, at, concerned, deps.values.known(job));
   demandAnswers(deps, job, looks);
   if (!dead && looks.some((look) => stillTurning(deps, job, look)))
@@ -227,6 +235,8 @@ async function nameThem(deps: StageDeps, at: Step, held: Held, { found, patch }:
 async function leaveNothing(deps: StageDeps, at: Step, also: JobPatch = {}): Promise<void> {
   const held = await heldUnclaimed(deps, at);
   if (held.found.length > 0) return nameThem(deps, at, held, { found: [], patch: also });
+  const byHand = await leftToAPerson(deps, at);
+  if (byHand.length > 0) return nameThem(deps, at, held, { found: byHand, patch: also });
   const { mintedBy, mintBegun } = at.job;
   const revoked =
     mintedBy === null && !mintBegun ? [] : await revokeMinted(deps, at, { own: false, fences: held.fences });

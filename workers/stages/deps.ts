@@ -2,8 +2,9 @@
 import type { Clock } from '../../shared/lib/clock.ts';
 import { VelvetError, type ErrorCode } from '../../shared/lib/errors.ts';
 import type { Fence, Lease } from '../../shared/lib/lease.ts';
+import type { Secret } from '../../shared/lib/secret.ts';
 import type { Target } from '../../shared/manifest/schema.ts';
-import type { IssuerName } from '../../shared/manifest/vendors.ts';
+import { destinations, type DestinationFacts, type IssuerName } from '../../shared/manifest/vendors.ts';
 import type { Relay } from '../../shared/queue/enqueue.ts';
 import type { Claims } from '../../shared/redis/claim.ts';
 import type { JobStore } from '../../shared/redis/job-store.ts';
@@ -54,13 +55,38 @@ export function speaker(task: Task, context: TaskContext): Speaker {
   return { kind: 'attempt', fence: context.fence, statusVersion: task.version };
 }
 
+/** Whether a person writes there: nothing is sent to such a place, and nothing is read there. */
+export function isByHand(row: Row): boolean {
+  const facts: Readonly<Record<string, DestinationFacts>> = destinations;
+  return facts[row.pinned.update_method]?.write === 'operator';
+}
+
 /** The row's target as the manifest had it when the job was created. It was validated then. */
 export function targetOf(row: Row): Target {
+  if (isByHand(row)) throw new VelvetError('invariant_broken', `${row.consumer_id} is written by hand`);
   return row.pinned as unknown as Target;
 }
 
+/** How long after a lost answer a write to the row's place may still be applied, in milliseconds. */
+export function lateMsOf(deps: StageDeps, row: Row): number {
+  return isByHand(row) ? 0 : deps.registry.destination(targetOf(row).update_method).capabilities.lateMs;
+}
+
 export function issuerOf(deps: StageDeps, job: Job): Issuer {
-  return deps.registry.issuer(job.issuer as IssuerName);
+  return deps.registry.issuer(job.issuer as IssuerName, job.issuerVerify);
+}
+
+/** The token with which Velvet calls the issuer, read anew; null where the manifest names none. */
+export async function authorityOf(deps: StageDeps, job: Job): Promise<Secret | null> {
+  return job.authority === null ? null : deps.authorities.read(job.authority);
+}
+
+/** As `authorityOf`, for what cannot be done without one. */
+export async function demandAuthority(deps: StageDeps, job: Job): Promise<Secret> {
+  const authority = await authorityOf(deps, job);
+  if (authority !== null) return authority;
+  const detail = `${job.credential} has no \`issuer_auth_token_name\` in the manifest, and without an authority Velvet can do nothing at its vendor.`;
+  throw new VelvetError('authority_invalid', 'no authority is named', { detail });
 }
 
 /** One step of a job. The attempt has the fence, and nothing that an earlier one began can be applied any more. */
@@ -97,8 +123,7 @@ export function step(
  */
 export function untilQuiet(deps: StageDeps, rows: readonly Row[]): number {
   const ends = rows.map((row) => {
-    const { lateMs } = deps.registry.destination(targetOf(row).update_method).capabilities;
-    return quietAfter(row, lateMs);
+    return quietAfter(row, lateMsOf(deps, row));
   });
   return Math.max(0, ...ends.map((end) => end - deps.clock.now()));
 }
@@ -151,6 +176,7 @@ export async function namingAuthority<T>(job: Job, asking: () => Promise<T>): Pr
     throw new VelvetError('authority_invalid', error.message, {
       detail,
       ...(error.httpStatus === undefined ? {} : { httpStatus: error.httpStatus }),
+      ...(error.kind === undefined ? {} : { kind: error.kind }),
     });
   }
 }

@@ -16,7 +16,7 @@ import {
   type Tally,
 } from '../../shared/rotation/rows.ts';
 import type { Handler } from '../run.ts';
-import { presentJob, speaker, type CoreDeps } from './deps.ts';
+import { isByHand, presentJob, speaker, type CoreDeps } from './deps.ts';
 
 /** minted → distributing, distributed → validating. */
 export function startPhase(deps: CoreDeps, phase: 'distribute' | 'validate'): Handler {
@@ -140,6 +140,9 @@ function openedRow(row: Row, phase: Phase, now: number): Row {
     phase,
     rowStep(statusIn(row, phase), 'open') ?? 'in_progress',
   );
+  // From now on a person may be writing there.
+  if (phase === 'distribute' && isByHand(row))
+    return { ...withStatus(open, phase, 'manual_required'), touched: true };
   // Without an endpoint nothing can be asked: a person must look.
   return phase !== 'distribute' && row.pinned.healthcheck_endpoint === null
     ? withStatus(open, phase, 'manual_required')
@@ -153,7 +156,7 @@ function rowEffects(row: Row, phase: Phase): readonly Effect[] {
 }
 
 export function needsReadBack(row: Row): boolean {
-  return row.probe?.class === 'ok' && row.read_back_at === null;
+  return row.probe?.class === 'ok' && row.read_back_at === null && !isByHand(row);
 }
 
 /** After a kick: tasks of this or an earlier kick that still wait or run need no second one. */

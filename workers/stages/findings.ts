@@ -2,6 +2,7 @@
 import type { Job } from '../../shared/rotation/job.ts';
 import type { Finding } from '../../shared/rotation/residuals.ts';
 import type { Row } from '../../shared/rotation/rows.ts';
+import { isByHand } from './deps.ts';
 import type { Look } from './look.ts';
 
 export function oldTokenLive(job: Job): Finding {
@@ -18,6 +19,10 @@ export function staleOnNew(look: Look): Finding {
   const who = look.row.consumer_id;
   const unread = look.holds === 'unknown' && look.row.receipt === null;
   const kind = unread ? ('may_hold_dead_token' as const) : ('stale_consumer' as const);
+  if (isByHand(look.row)) {
+    const what_to_do = `It may hold the new value: a person writes there, and Velvet can neither look nor write. Put the old value back there by hand, then resolve this.`;
+    return { kind, who, what_to_do };
+  }
   const seen = {
     new: 'It holds the new value.',
     old: `It holds the old value, but its processes do not all run on it: ${look.detail}.`,
@@ -82,6 +87,16 @@ export function onUnclaimed(look: Look, slot: string, current: string): Finding 
   }
   const what_to_do = `It could not be read back, and may hold the value in ${slot}, which no rotation on record minted: ${look.detail} ${todo}`;
   return { kind: 'may_hold_dead_token', who, what_to_do };
+}
+
+/** A token that a person made and entered, that nobody holds, and that only a person can end. */
+export function madeByHand(slot: string): Finding {
+  return {
+    kind: 'orphan_token',
+    who: slot,
+    what_to_do:
+      'The token that was made and entered by hand for this rotation lives at the vendor, and no consumer holds it. Delete it there, then resolve this: the vendor is asked whether it is gone.',
+  };
 }
 
 /** A token that lives, by its value, and that nobody was seen to hold. */

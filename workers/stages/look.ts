@@ -6,7 +6,7 @@ import type { Job } from '../../shared/rotation/job.ts';
 import type { Row } from '../../shared/rotation/rows.ts';
 import type { TaskContext } from '../run.ts';
 import type { Evidence, KnownValues } from '../vendors/contract.ts';
-import { readCall, targetOf, type StageDeps } from './deps.ts';
+import { isByHand, readCall, targetOf, type StageDeps } from './deps.ts';
 import { namedTarget } from './push.ts';
 
 /** What one place was seen to hold. Where it could not be read, `holds` is unknown and `error` says why. */
@@ -35,6 +35,10 @@ export async function lookAt(
 }
 
 async function lookAtOne(deps: StageDeps, at: Looker, row: Row, known: KnownValues): Promise<Look> {
+  if (isByHand(row)) {
+    const detail = 'Velvet cannot look there.';
+    return { row, holds: 'unknown', effect: 'unknown', version: null, detail, error: null };
+  }
   try {
     const target = targetOf(row);
     const authority = await deps.authorities.read(target.update_auth_token_name);
@@ -82,11 +86,12 @@ export async function answerLook(
   if (job === null || row === null) throw new VelvetError('not_found', 'no such row to look at');
   const at = { job, fence: '0-look', context: { signal } };
   const [look] = await lookAt(deps, at, [row], deps.values.known(job));
-  const { readBack } = deps.registry.destination(targetOf(row).update_method).capabilities;
   return {
     holds: look?.holds ?? 'unknown',
     effect: look?.effect ?? 'unknown',
-    readable: readBack === 'value',
+    readable:
+      !isByHand(row) &&
+      deps.registry.destination(targetOf(row).update_method).capabilities.readBack === 'value',
     detail: look?.detail ?? '',
     problem: look?.error?.detail ?? null,
     blocked_by: look?.error ? blockedBy(look.error) : null,

@@ -4,7 +4,7 @@ import type { Job, JobPatch } from '../../shared/rotation/job.ts';
 import { quietAfter, type Row } from '../../shared/rotation/rows.ts';
 import type { Speaker } from '../../shared/transition.ts';
 import type { TaskContext } from '../run.ts';
-import { errorPatch, issuerOf, targetOf, type StageDeps } from './deps.ts';
+import { errorPatch, issuerOf, lateMsOf, type StageDeps } from './deps.ts';
 import { heldByAnother, mintOf, oldOf, type Stranger } from './lost-mints.ts';
 
 /** `since`: when the first look under this Redis server began (wall clock, ms). Nobody was given a lease after that. */
@@ -119,7 +119,7 @@ async function knownOfOld(
 
 /** Whatever the row's record says: it may hold the new value, and a write there may be under way until its lease must be over. */
 export function suspected(deps: StageDeps, row: Row): Row {
-  const { lateMs } = deps.registry.destination(targetOf(row).update_method).capabilities;
+  const lateMs = lateMsOf(deps, row);
   const until = deps.clock.now() + deps.times.leaseMs + lateMs;
   return { ...row, touched: true, quiet_after: Math.max(quietAfter(row, lateMs), until) };
 }

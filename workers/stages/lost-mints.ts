@@ -7,7 +7,7 @@ import type { TaskContext } from '../run.ts';
 import { slots } from '../vault/contract.ts';
 import { readHandle } from '../vault/handles.ts';
 import { fenceOf, readLabel, type Handle, type KnownValues, type VerifyResult } from '../vendors/contract.ts';
-import { issuerOf, namingAuthority, readCall, type StageDeps } from './deps.ts';
+import { authorityOf, issuerOf, namingAuthority, readCall, type StageDeps } from './deps.ts';
 import { lookAt, type Look } from './look.ts';
 import { pendingSlots } from './promote.ts';
 
@@ -81,7 +81,7 @@ export async function mintBegun(deps: StageDeps, job: Job): Promise<boolean> {
 }
 
 async function askAbout(deps: StageDeps, job: Job, value: Secret, context: Context): Promise<VerifyResult> {
-  const authority = await deps.authorities.read(job.authority);
+  const authority = await authorityOf(deps, job);
   return namingAuthority(job, () =>
     issuerOf(deps, job).verify(readCall(job, LOOKING, context), value, authority),
   );

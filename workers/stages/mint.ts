@@ -6,6 +6,7 @@ import type { Handler, TaskContext } from '../run.ts';
 import { slots } from '../vault/contract.ts';
 import { fenceOf } from '../vendors/contract.ts';
 import {
+  demandAuthority,
   errorPatch,
   issuerOf,
   namingAuthority,
@@ -14,38 +15,44 @@ import {
   step,
   underLease,
   type StageDeps,
+  type Step,
 } from './deps.ts';
 import { pendingSlots } from './promote.ts';
+import { takeByHand, type Made, type MintDeps } from './typed-value.ts';
 
-export function mint(deps: StageDeps): Handler {
+export function mint(deps: MintDeps): Handler {
   return {
-    run: step(deps, async ({ task, job, fence, context }) => {
-      const issuer = issuerOf(deps, job);
-      const authority = await deps.authorities.read(job.authority);
-      await namingAuthority(job, () => removeEarlierAttempts(deps, job, context));
+    run: step(deps, async (at) => {
+      const { task, job, context } = at;
+      const byHand = issuerOf(deps, job).capabilities.mint === 'operator';
+      if (!byHand) await namingAuthority(job, () => removeEarlierAttempts(deps, job, context));
       await keepPrevious(deps, job, context);
-      const { handle, secret } = await namingAuthority(job, () =>
-        underLease(deps, job, context, (call) => issuer.mint(call, authority)),
-      );
+      const made = byHand ? await takeByHand(deps, at) : await mintByApi(deps, at);
+      if (made === null) return;
+      const { handle, fence, secret } = made;
       const slot = slots.pending(job.credential, fence);
-      await underLease(deps, job, context, (call) => deps.vault.write(call, slot, secret));
       const fingerprint = secret.fingerprint(deps.fingerprintKey);
-      // If this commit is refused or lost, the token carries this job's label: whoever comes next finds and revokes it.
+      context.log.info('minted', {
+        old_auth_id: job.oldAuthId,
+        new_auth_id: handle?.id ?? null,
+        vault_ref: deps.vault.ref(slot),
+      });
+      // If this commit is refused or lost, the token carries this job's label: whoever comes next finds and revokes it. One that a
+      // person made has none: whoever comes next finds its value in the slot, and goes on with it.
       await deps.transitions.apply(task, 'mint_succeeded', speaker(task, context), () => ({
         patch: {
-          new_auth_id: handle.id,
+          new_auth_id: handle?.id ?? null,
           new_fingerprint: fingerprint,
           minted_fence: fence,
           vault_ref: deps.vault.ref(slot),
           error: null,
         },
-        detail: { new_auth_id: handle.id, label: handle.label, vault_ref: deps.vault.ref(slot) },
+        detail: {
+          new_auth_id: handle?.id ?? null,
+          label: handle?.label ?? null,
+          vault_ref: deps.vault.ref(slot),
+        },
       }));
-      context.log.info('minted', {
-        old_auth_id: job.oldAuthId,
-        new_auth_id: handle.id,
-        vault_ref: deps.vault.ref(slot),
-      });
     }),
 
     async failed(task, error, context) {
@@ -58,11 +65,22 @@ export function mint(deps: StageDeps): Handler {
   };
 }
 
+async function mintByApi(deps: StageDeps, { job, fence, context }: Step): Promise<Made> {
+  const issuer = issuerOf(deps, job);
+  const authority = await demandAuthority(deps, job);
+  const { handle, secret } = await namingAuthority(job, () =>
+    underLease(deps, job, context, (call) => issuer.mint(call, authority)),
+  );
+  const slot = slots.pending(job.credential, fence);
+  await underLease(deps, job, context, (call) => deps.vault.write(call, slot, secret));
+  return { handle, secret, fence };
+}
+
 /** Revokes what lower fences of this job minted, and empties their slots. A later attempt's token is never among them. */
 async function removeEarlierAttempts(deps: StageDeps, job: Job, context: TaskContext): Promise<void> {
   const fence = context.fence ?? '';
   const issuer = issuerOf(deps, job);
-  const authority = await deps.authorities.read(job.authority);
+  const authority = await demandAuthority(deps, job);
   for (const handle of await issuer.listMinted(readCall(job, fence, context), authority)) {
     if (!isLowerFence(fenceOf(handle), fence)) continue;
     await underLease(deps, job, context, (call) => issuer.revoke(call, authority, handle));

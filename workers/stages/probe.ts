@@ -27,6 +27,7 @@ export function probe(deps: HealthcheckDeps): Handler {
       const open = await presentRow(deps, task);
       if (open === null) return 'done';
       const { job, row } = open;
+      context.updateMethod = row.pinned.update_method;
       const endpoint = row.pinned.healthcheck_endpoint;
       if (endpoint === null)
         throw new VelvetError('invariant_broken', `${row.consumer_id} has no endpoint to probe`);
@@ -43,8 +44,8 @@ export function probe(deps: HealthcheckDeps): Handler {
       const result = await deps.healthcheck.probe(call, { healthcheck_endpoint: endpoint }, nonce);
       const seen = judge({ row, result, nonce, begunAt, values });
       if (seen.proven !== null) {
-        await prove(deps, task, { grade: seen.proven, result, begunAt });
         context.log.info('proven', { proof: seen.proven, http_status: result.httpStatus });
+        await prove(deps, task, { grade: seen.proven, result, begunAt });
         return 'done';
       }
       return notYet(deps, task, open, { seen, result, begunAt, context });

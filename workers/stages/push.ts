@@ -23,6 +23,7 @@ export function push(deps: DistributeDeps): Handler {
     async run(task, context) {
       const open = await presentRow(deps, task);
       if (open === null) return 'done';
+      context.updateMethod = open.row.pinned.update_method;
       const authority = await deps.authorities.ofPhase(targetOf(open.row).update_auth_token_name, open.job);
       const written = open.row.receipt !== null && open.row.started === null;
       const at = written ? open : await write(deps, open, authority, context);
@@ -172,6 +173,7 @@ async function succeed(deps: DistributeDeps, at: WrittenRow, context: TaskContex
   const { job, pushed } = at;
   const { version, note } = receiptOf({ ...at.row, ...pushed });
   const said = note === undefined ? {} : { note };
+  context.log.info('write took effect', { version, ...said });
   await endRow(deps, at, 'succeed', (before) => ({
     row: {
       ...afterPush(deps, before, at),
@@ -183,7 +185,6 @@ async function succeed(deps: DistributeDeps, at: WrittenRow, context: TaskContex
     event: 'row_written',
     detail: { version, ...said, ...fingerprintDetail(job) },
   }));
-  context.log.info('write took effect', { version, ...said });
   return 'done';
 }
 
@@ -246,6 +247,8 @@ export async function namedTarget<T>(row: Row, asking: () => Promise<T>): Promis
 /** Where the vendor was not even asked, what is wrong with the authority is all that helps. */
 function authorityDetail(row: Row, error: VelvetError): string {
   const authority = `the authority ${row.pinned.update_auth_token_name ?? ''}, with which ${row.consumer_id} is written`;
+  const todo = error.extra['todo'];
+  if (typeof todo === 'string') return `The vendor refused ${authority}. ${todo}`;
   return error.httpStatus === undefined
     ? `Put a good value in place for ${authority}, then retry. ${error.detail}`
     : `The vendor refused ${authority}. Put a good one in place, then retry.`;

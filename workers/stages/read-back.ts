@@ -12,6 +12,7 @@ export function readBack(deps: StageDeps): Handler {
       const open = await presentRow(deps, task);
       if (open === null) return 'done';
       const { job, row } = open;
+      context.updateMethod = row.pinned.update_method;
       const target = targetOf(row);
       const authority = await deps.authorities.ofPhase(target.update_auth_token_name, job);
       const known = deps.values.known(job);
@@ -34,8 +35,8 @@ export function readBack(deps: StageDeps): Handler {
       const seen = asked.answer;
       const now = deps.clock.now();
       if (seen.holds === 'old' || seen.holds === 'other') {
-        await failRow(deps, task, overwritten(row.consumer_id, seen.holds), seen.holds);
         context.log.warn('overwritten', { holds: seen.holds });
+        await failRow(deps, task, overwritten(row.consumer_id, seen.holds), seen.holds);
         return 'done';
       }
       if (seen.effect === 'failed')

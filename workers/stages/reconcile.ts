@@ -4,12 +4,21 @@ import { isVelvetError, type VelvetError } from '../../shared/lib/errors.ts';
 import { fenceCounter, type Fence } from '../../shared/lib/lease.ts';
 import { systemOperator } from '../../shared/redis/events.ts';
 import type { JobRef } from '../../shared/rotation/effects.ts';
+import { isMinted } from '../../shared/rotation/new-token.ts';
 import { kindOf, type Job, type JobPatch } from '../../shared/rotation/job.ts';
 import type { Status } from '../../shared/rotation/statuses.ts';
 import { slots } from '../vault/contract.ts';
 import { fenceOf, type Handle } from '../vendors/contract.ts';
 import { bringBack, type BringBackDeps } from './bring-back.ts';
-import { errorPatch, issuerOf, namingAuthority, readCall, targetOf, type StageDeps } from './deps.ts';
+import {
+  authorityOf,
+  errorPatch,
+  issuerOf,
+  lateMsOf,
+  namingAuthority,
+  readCall,
+  type StageDeps,
+} from './deps.ts';
 import {
   FORGOTTEN_MAX,
   goneOnWith,
@@ -88,13 +97,13 @@ const lateWrite = (deps: StageDeps, waitMs: number) =>
 
 async function mintedBy(deps: StageDeps, job: Job, context: LookContext): Promise<readonly Handle[]> {
   try {
-    const authority = await deps.authorities.read(job.authority);
+    const authority = await authorityOf(deps, job);
     return await namingAuthority(job, () =>
       issuerOf(deps, job).listMinted(readCall(job, '0-reconcile', context), authority),
     );
   } catch (error) {
     // What is past its mint and goes forward needs no list, and a revocation by hand must not wait for the authority that it replaces.
-    const needless = forward.includes(job.status) && job.newAuthId !== null;
+    const needless = forward.includes(job.status) && isMinted(job);
     if (needless && isVelvetError(error) && error.code === 'authority_invalid') return [];
     if (isVelvetError(error)) await sayWhyNot(deps, job, error);
     throw error;
@@ -129,8 +138,8 @@ interface Seen {
 
 async function holdAgainstTheWorld(deps: StageDeps, seen: Seen): Promise<number> {
   const { job, minted, context } = seen;
-  const strangers = job.newAuthId === null ? await strangersOf(deps, job, minted, context) : [];
-  const begun = job.newAuthId === null && (strangers.length > 0 || (await mintBegun(deps, job)));
+  const strangers = isMinted(job) ? [] : await strangersOf(deps, job, minted, context);
+  const begun = !isMinted(job) && (strangers.length > 0 || (await mintBegun(deps, job)));
   if (unminted.includes(job.status) && begun) {
     const found = await aboutLostMint(deps, seen, strangers);
     if (found !== 'nobody holds it') return found.waitMs;
@@ -140,7 +149,7 @@ async function holdAgainstTheWorld(deps: StageDeps, seen: Seen): Promise<number>
     job.status === 'aborted' && begun ? await heldByConsumers(deps, job, strangers, context) : null;
   const promoted = await isPromoted(deps, job);
   const proving = job.status === 'revoking' && !job.promoting;
-  const expectsNew = job.newAuthId !== null && (proving || !forward.includes(job.status)) && !promoted;
+  const expectsNew = isMinted(job) && (proving || !forward.includes(job.status)) && !promoted;
   if (expectsNew && (await isDead(deps, job, context))) {
     await stopped(deps, job, null, {
       context,
@@ -160,7 +169,7 @@ async function holdAgainstTheWorld(deps: StageDeps, seen: Seen): Promise<number>
     },
     forgotten: FORGOTTEN_MAX,
     rows:
-      now.newAuthId === null && !(begun && now.status === 'aborted')
+      !isMinted(now) && !(begun && now.status === 'aborted')
         ? []
         : (await deps.store.rows(now)).map((row) => suspected(deps, row)),
     detail: { promoted, mint_begun: begun },
@@ -210,7 +219,7 @@ function forwardOnly(job: Job): JobPatch {
 
 async function isDead(deps: StageDeps, job: Job, context: LookContext): Promise<boolean> {
   const slot = slots.pending(job.credential, job.mintedFence ?? 'none');
-  const authority = await deps.authorities.read(job.authority);
+  const authority = await authorityOf(deps, job);
   const handle = job.newAuthId === null ? null : { id: job.newAuthId, label: '' };
   const found = await namingAuthority(job, async () =>
     issuerOf(deps, job).isGone(
@@ -231,9 +240,7 @@ async function untilHeldOrNever(
   context: LookContext,
 ): Promise<number> {
   if (strangers.every(({ value }) => value === null)) return 0;
-  const late = (await deps.store.rows(job)).map(
-    (row) => deps.registry.destination(targetOf(row).update_method).capabilities.lateMs,
-  );
+  const late = (await deps.store.rows(job)).map((row) => lateMsOf(deps, row));
   const until = context.since + deps.times.leaseMs + Math.max(0, ...late);
   return Math.max(0, until - deps.clock.now());
 }

@@ -2,11 +2,22 @@
 import { VelvetError, isVelvetError } from '../../shared/lib/errors.ts';
 import { leaseFrom } from '../../shared/lib/lease.ts';
 import type { Secret } from '../../shared/lib/secret.ts';
-import { isValueNowhere } from '../../shared/rotation/job.ts';
+import { isValueNowhere } from '../../shared/rotation/new-token.ts';
 import { mayHoldNew, quietAfter, type Row } from '../../shared/rotation/rows.ts';
 import type { VendorCall } from '../vendors/contract.ts';
-import { issuerOf, namingAuthority, readCall, speaker, targetOf, type StageDeps, type Step } from './deps.ts';
+import {
+  authorityOf,
+  isByHand,
+  issuerOf,
+  namingAuthority,
+  readCall,
+  speaker,
+  targetOf,
+  type StageDeps,
+  type Step,
+} from './deps.ts';
 import { inParallel, lookAt, type Look } from './look.ts';
+import { slots } from '../vault/contract.ts';
 import { namedTarget } from './push.ts';
 
 /** Back: it runs on the previous value · waiting: written, and not everything there runs on it yet · failed: a person must look. */
@@ -71,7 +82,7 @@ async function previousAlive(deps: StageDeps, { job, fence, context }: Step): Pr
     throw new VelvetError('invariant_broken', 'no previous value to restore', {
       detail: `The vault holds no previous value for this job. Leave the consumers on the new value: revoke the old token by hand and send mark_revoked.`,
     });
-  const authority = await deps.authorities.read(job.authority);
+  const authority = await authorityOf(deps, job);
   const found = await namingAuthority(job, () =>
     issuerOf(deps, job).verify(readCall(job, fence, context), previous, authority),
   );
@@ -84,6 +95,7 @@ async function previousAlive(deps: StageDeps, { job, fence, context }: Step): Pr
 
 async function putBack(deps: StageDeps, at: Step, look: Look, previous: Secret): Promise<Outcome> {
   if (look.error !== null) throw look.error;
+  if (isByHand(look.row)) return { at: 'failed', why: onlyByHand(deps, at, look.row) };
   const leave = look.holds === 'old' || (look.holds === 'other' && !isValueNowhere(at.job));
   if (!leave) {
     const readable = deps.registry.destination(targetOf(look.row).update_method).capabilities.readBack;
@@ -93,6 +105,13 @@ async function putBack(deps: StageDeps, at: Step, look: Look, previous: Secret):
     return { at: 'waiting' };
   }
   return ranOn(deps, at, look);
+}
+
+/** What is written by hand is put back by hand, from where the previous value lies until this is resolved. */
+function onlyByHand(deps: StageDeps, { job }: Step, row: Row): string {
+  const ref = deps.vault.ref(slots.previous(job.credential, job.jobId));
+  const how = row.pinned.instructions === undefined ? '' : ` ${row.pinned.instructions}`;
+  return `Velvet cannot write there, and cannot see whether the new value is there; ${ref} has the previous one.${how}`;
 }
 
 /** The place holds the previous value (or somebody else's): do its processes run on that, too? */

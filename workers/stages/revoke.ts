@@ -8,6 +8,8 @@ import type { Handler, TaskContext, Verdict } from '../run.ts';
 import { slots } from '../vault/contract.ts';
 import type { Issuer, VendorCall } from '../vendors/contract.ts';
 import {
+  authorityOf,
+  demandAuthority,
   errorPatch,
   issuerOf,
   namingAuthority,
@@ -46,7 +48,7 @@ async function handleToRevoke(deps: StageDeps, { job, fence, context }: Step): P
   const issuer = issuerOf(deps, job);
   const revocable = job.oldAuthId !== null && issuer.capabilities.revoke === 'api';
   if (job.currentState === 'dead' && !revocable) return null;
-  const authority = await deps.authorities.read(job.authority);
+  const authority = await authorityOf(deps, job);
   const { mayMint, mayMintReason } = await namingAuthority(job, () =>
     issuer.verify(readCall(job, fence, context), null, authority),
   );
@@ -61,7 +63,7 @@ async function revokeOld(deps: StageDeps, at: Step, handle: string): Promise<str
   const { job, context } = at;
   const issuer = issuerOf(deps, job);
   if (issuer.capabilities.revoke === 'operator') throw byHand(job);
-  const authority = await deps.authorities.read(job.authority);
+  const authority = await demandAuthority(deps, job);
   context.log.info('revoking', identity(deps, job));
   const ended = await namingAuthority(job, () =>
     underLease(deps, job, context, (call) => issuer.revoke(call, authority, { id: handle, label: '' })),
@@ -75,7 +77,7 @@ async function revokeOld(deps: StageDeps, at: Step, handle: string): Promise<str
 async function demandGone(deps: StageDeps, job: Job, context: TaskContext): Promise<void> {
   const old = await deps.values.previous(job);
   if (old === null) return;
-  const authority = await deps.authorities.read(job.authority);
+  const authority = await authorityOf(deps, job);
   const found = await issuerOf(deps, job).isGone(
     readCall(job, context.fence ?? '', context),
     authority,
@@ -118,7 +120,7 @@ async function whetherGone(deps: StageDeps, job: Job, call: VendorCall): ReturnT
   const handle = job.oldAuthId === null ? null : { id: job.oldAuthId, label: '' };
   const old = await deps.values.previous(job);
   try {
-    const authority = await deps.authorities.read(job.authority);
+    const authority = await authorityOf(deps, job);
     return await namingAuthority(job, () => issuer.isGone(call, authority, handle, old));
   } catch (error) {
     if (!isVelvetError(error) || error.code !== 'authority_invalid' || old === null) throw error;
@@ -139,7 +141,7 @@ async function finish(
     await slotsLeft(deps, at, error);
     return null;
   });
-  if (emptied === null) return { laterMs: deps.times.retryBackoffMaxMs };
+  if (emptied === null) return { laterMs: deps.times.cleanupRetryMs };
   await deps.transitions.apply(task, 'revoke_succeeded', speaker(task, context), () => ({
     patch: { ...emptied, promoted: true, error: null },
     detail: { ...detail, old_auth_id: job.oldAuthId, new_auth_id: job.newAuthId },
@@ -192,13 +194,17 @@ function mayNotRevoke(job: Job, reason: string | null): VelvetError {
 }
 
 function byHand(job: Job): VelvetError {
-  return new VelvetError('manual_revoke_required', 'no handle to revoke', {
-    detail: `Velvet does not know the old token's handle. Find it at the vendor and revoke it by hand, then send mark_revoked. ${commandFor(job)}`,
+  const why =
+    issuers[job.issuer as IssuerName].revoke === 'operator'
+      ? 'Velvet cannot end tokens of this vendor. Every consumer is on the new one: end the old one by hand'
+      : "Velvet does not know the old token's handle. Find it at the vendor and revoke it by hand";
+  return new VelvetError('manual_revoke_required', 'a person must revoke', {
+    detail: `${why}, then send mark_revoked. ${commandFor(job)}`,
   });
 }
 
 /** What to type by hand, with the handle where it is known. */
 function commandFor(job: Job): string {
   const command = issuers[job.issuer as IssuerName].revokeByHand.replace('<handle>', job.oldAuthId ?? '<id>');
-  return `By hand: \`${command}\`.`;
+  return `By hand: ${command}.`;
 }

@@ -1,6 +1,7 @@
 // The rescuer: relays what was decided and not queued, and orders the work of silent jobs once more. Several may sweep at once.
 import { isVelvetError, type ErrorCode } from '../../shared/lib/errors.ts';
-import { kindOf, noticeReceipt, onlyAPersonIsLeft, type Job } from '../../shared/rotation/job.ts';
+import { kindOf, onlyAPersonIsLeft, type Job } from '../../shared/rotation/job.ts';
+import { noticeReceipt } from '../../shared/rotation/notices.ts';
 import { taskId, type Effect, type Task } from '../../shared/rotation/effects.ts';
 import { statusIn, type Row } from '../../shared/rotation/rows.ts';
 import { logfields, type Log } from '../../shared/lib/log.ts';

@@ -6,8 +6,17 @@ import { mayHoldNew } from '../../shared/rotation/rows.ts';
 import { slots } from '../vault/contract.ts';
 import { readHandle } from '../vault/handles.ts';
 import { fenceOf, type Handle } from '../vendors/contract.ts';
-import { issuerOf, namingAuthority, readCall, underLease, type StageDeps, type Step } from './deps.ts';
-import { onUnclaimed, orphanIn } from './findings.ts';
+import {
+  authorityOf,
+  demandAuthority,
+  issuerOf,
+  namingAuthority,
+  readCall,
+  underLease,
+  type StageDeps,
+  type Step,
+} from './deps.ts';
+import { madeByHand, onUnclaimed, orphanIn } from './findings.ts';
 import { demandAnswers, lookAt, type Look } from './look.ts';
 import { emptySlot, pendingSlots } from './promote.ts';
 
@@ -51,7 +60,7 @@ export async function heldUnclaimed(deps: StageDeps, at: Step): Promise<Held> {
 /** Of the attempts whose tokens the vendor lists as this job's. Before the gate was passed there can be none. */
 async function ownFences(deps: StageDeps, { job, fence, context }: Step): Promise<ReadonlySet<Fence>> {
   if (job.mintedBy === null && !job.mintBegun) return new Set();
-  const authority = await deps.authorities.read(job.authority);
+  const authority = await authorityOf(deps, job);
   const listed = await namingAuthority(job, () =>
     issuerOf(deps, job).listMinted(readCall(job, fence, context), authority),
   );
@@ -77,7 +86,7 @@ interface Spared {
 export async function revokeMinted(deps: StageDeps, at: Step, spared: Spared): Promise<readonly string[]> {
   const { job, context } = at;
   const issuer = issuerOf(deps, job);
-  const authority = await deps.authorities.read(job.authority);
+  const authority = await authorityOf(deps, job);
   const read = readCall(job, at.fence, context);
   const listed = await namingAuthority(job, () => issuer.listMinted(read, authority));
   const isOwn = (handle: Handle) => handle.id === job.newAuthId || fenceOf(handle) === job.mintedFence;
@@ -87,12 +96,35 @@ export async function revokeMinted(deps: StageDeps, at: Step, spared: Spared): P
   for (const handle of listed) {
     if (isOwn(handle) ? spared.own : handle.id === current || spared.fences.has(fenceOf(handle))) continue;
     await namingAuthority(job, () =>
-      underLease(deps, job, context, (call) => issuer.revoke(call, authority, handle)),
+      underLease(deps, job, context, async (call) =>
+        issuer.revoke(call, await demandAuthority(deps, job), handle),
+      ),
     );
     ended.push(handle);
   }
-  if (!spared.own && !ended.some(isOwn)) await demandOwnGone(deps, at);
+  const endsIt = issuer.capabilities.revoke === 'api';
+  if (endsIt && !spared.own && !ended.some(isOwn)) await demandOwnGone(deps, at);
   return ended.map(({ id }) => id);
+}
+
+/**
+ * The job's own token where only a person can end it: named as long as the vendor says that it lives or, where the vendor cannot
+ * tell, until a person has said that it does not. Its slot is kept till then, for it is what the vendor is asked with.
+ */
+export async function leftToAPerson(
+  deps: StageDeps,
+  { job, fence, context }: Step,
+): Promise<readonly Finding[]> {
+  const issuer = issuerOf(deps, job);
+  const slot = slots.pending(job.credential, job.mintedFence ?? 'none');
+  const byHand = issuer.capabilities.revoke === 'operator' && job.mintedFence !== null;
+  const value = byHand ? await deps.vault.read(slot) : null;
+  if (value === null) return [];
+  const handle = job.newAuthId === null ? null : { id: job.newAuthId, label: '' };
+  const authority = await authorityOf(deps, job);
+  const found = await issuer.isGone(readCall(job, fence, context), authority, handle, value);
+  const said = job.residuals.some((one) => one.who === slot && one.resolved_at !== null);
+  return found === 'gone' || (found === 'cannot_tell' && said) ? [] : [madeByHand(slot)];
 }
 
 /** An authority of another account sees no such token; the value itself says whether it lives, and its slot is the last copy. */
@@ -100,7 +132,7 @@ async function demandOwnGone(deps: StageDeps, { job, fence, context }: Step): Pr
   const slot = slots.pending(job.credential, job.mintedFence ?? 'none');
   const value = job.mintedFence === null ? null : await deps.vault.read(slot);
   if (job.newAuthId === null && value === null) return;
-  const authority = await deps.authorities.read(job.authority);
+  const authority = await authorityOf(deps, job);
   const handle = job.newAuthId === null ? null : { id: job.newAuthId, label: '' };
   const found = await issuerOf(deps, job).isGone(readCall(job, fence, context), authority, handle, value);
   if (found === 'gone') return;
@@ -113,7 +145,7 @@ async function demandOwnGone(deps: StageDeps, { job, fence, context }: Step): Pr
 /** Whose the current value is: as the vendor says, else as the vault notes. */
 async function currentHandle(deps: StageDeps, { job, fence, context }: Step): Promise<string | null> {
   const value = await deps.vault.read(slots.current(job.credential));
-  const authority = await deps.authorities.read(job.authority);
+  const authority = await authorityOf(deps, job);
   const said = await namingAuthority(job, () =>
     issuerOf(deps, job).verify(readCall(job, fence, context), value, authority),
   );

@@ -1,6 +1,8 @@
 // verifying: does the current token still work, and may the authority mint? Two questions, answered apart. Changes nothing anywhere.
 import { VelvetError } from '../../shared/lib/errors.ts';
+import { logfields } from '../../shared/lib/log.ts';
 import type { Secret } from '../../shared/lib/secret.ts';
+import { issuers, type IssuerName } from '../../shared/manifest/vendors.ts';
 import type { Job, JobPatch } from '../../shared/rotation/job.ts';
 import type { Row } from '../../shared/rotation/rows.ts';
 import type { Handler } from '../run.ts';
@@ -8,6 +10,7 @@ import { slots } from '../vault/contract.ts';
 import { readHandle } from '../vault/handles.ts';
 import type { Healthcheck, VerifyResult } from '../vendors/contract.ts';
 import {
+  authorityOf,
   errorPatch,
   issuerOf,
   namingAuthority,
@@ -26,7 +29,7 @@ export function verify(deps: VerifyDeps): Handler {
     run: step(deps, async (at) => {
       const { task, job, fence, context } = at;
       const current = await deps.vault.read(slots.current(job.credential));
-      const authority = await deps.authorities.read(job.authority);
+      const authority = await authorityOf(deps, job);
       const result = await namingAuthority(job, () =>
         issuerOf(deps, job).verify(readCall(job, fence, context), current, authority),
       );
@@ -43,19 +46,19 @@ export function verify(deps: VerifyDeps): Handler {
       const elsewhere = result.current === 'dead' ? await askConsumers(deps, at, current) : null;
       const problem = problemOf(job, result, elsewhere);
       if (problem === null) {
+        context.log.info('verified', { old_auth_id: oldAuthId });
         await deps.transitions.apply(task, 'verify_succeeded', speaker(task, context), () => ({
           patch: { ...found, error: null },
           detail,
         }));
-        context.log.info('verified', { old_auth_id: oldAuthId });
         return;
       }
       const failure = { ...detail, code: problem.code, reason: problem.detail };
+      context.log.warn('verify failed', logfields(problem));
       await deps.transitions.apply(task, 'verify_failed', speaker(task, context), () => ({
         patch: { ...found, ...errorPatch(deps, problem) },
         detail: failure,
       }));
-      context.log.warn('verify failed', { code: problem.code, detail: problem.detail });
     }),
 
     async failed(task, error, context) {
@@ -101,7 +104,11 @@ function problemOf(job: Job, result: VerifyResult, elsewhere: Elsewhere | null):
   const authority = result.mayMint
     ? null
     : `The authority ${job.authority} may not mint: ${result.mayMintReason ?? 'the vendor does not say why'}.`;
-  const besides = authority === null ? `The authority ${job.authority} may mint.` : authority;
+  const minter =
+    issuers[job.issuer as IssuerName].mint === 'operator'
+      ? 'The new one is made by hand, and entered with submit_value.'
+      : `The authority ${job.authority} may mint.`;
+  const besides = authority ?? minter;
   if (result.current === 'absent') {
     const detail = `Velvet's vault holds no value for ${job.credential}. Abort, give it the first one with \`npx velvet adopt ${job.credential}\`, and start again. ${besides}`;
     return new VelvetError('not_adopted', 'no current value', { detail });

@@ -9,6 +9,7 @@ import { Secret } from '../../shared/lib/secret.ts';
 import type { VendorCall } from '../vendors/contract.ts';
 import type { Vault } from './contract.ts';
 import { openSealed, sealText } from './sealed-text.ts';
+import { assertMayChange, checkedName, isSlotName } from './slot-guards.ts';
 
 export interface FileVaultOptions {
   /** Where the files lie; the folder and the environment are folders below it. */
@@ -44,15 +45,14 @@ export function slotOfRef(ref: string): {
   readonly slot: string;
 } {
   const [, folder, env, slot] = /^file:(\/.+)\/([^/]+)\/([^/]+)$/.exec(ref) ?? [];
-  if (folder === undefined || env === undefined || slot === undefined || !slotName.test(slot))
+  if (folder === undefined || env === undefined || slot === undefined || !isSlotName(slot))
     throw new VelvetError('invalid_request', 'not a reference into the file vault', {
       detail:
-        'This is not a `vault_ref` of the file vault; one looks like `file:/velvet/prod/HK_PLATFORM_FULL`.',
+        'This is not a `vault_ref` of the file vault. Copy it from the job; one looks like `file:/velvet/prod/HK_PLATFORM_FULL`.',
     });
   return { folder, env, slot };
 }
 
-const slotName = /^[A-Za-z0-9_.-]{1,200}$/;
 // The ends keep slots, half-written files and the canary apart, whatever a slot is called, and make `..` an ordinary name.
 const slotEnd = '.slot';
 const halfWrittenEnd = '.tmp';
@@ -63,12 +63,6 @@ const howToMake =
   'Mend VELVET_FILE_VAULT_DIR, or make the vault: `npx velvet adopt <NAME>` does so with its first value.';
 /** A write takes milliseconds; whatever lies there for an hour belongs to a process that died. */
 const leftoverAfterMs = 3_600_000;
-
-function checkedName(slot: string): string {
-  if (!slotName.test(slot))
-    throw new VelvetError('invariant_broken', 'a slot name must match [A-Za-z0-9_.-]{1,200}');
-  return slot;
-}
 
 /** Where the files of one folder and environment lie, and how they are sealed. */
 interface Site {
@@ -136,7 +130,7 @@ function reads({ place, fileOf, readText }: Site): Pick<Vault, 'read' | 'list'> 
         const names = files
           .filter((file) => file.endsWith(slotEnd))
           .map((file) => file.slice(0, -slotEnd.length));
-        return names.filter((name) => slotName.test(name) && name.startsWith(prefix)).toSorted();
+        return names.filter((name) => isSlotName(name) && name.startsWith(prefix)).toSorted();
       }),
   };
 }
@@ -178,18 +172,6 @@ async function changing<T>(call: VendorCall, slot: string, change: () => Promise
   checkedName(slot);
   assertMayChange(call, slot);
   return explained(`slot ${slot}`, 'be changed', change);
-}
-
-function assertMayChange(call: VendorCall, slot: string): void {
-  const reason =
-    call.lease === null
-      ? 'no lease was given'
-      : call.lease.remainingMs() <= 0
-        ? 'the lease is over'
-        : call.signal.aborted
-          ? 'the attempt was stopped'
-          : null;
-  if (reason !== null) throw new VelvetError('lease_over', `vault slot ${slot} was not changed: ${reason}`);
 }
 
 /** Writes a file beside the slots, durably, hands it to `place`, and leaves nothing behind. */

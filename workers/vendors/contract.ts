@@ -2,7 +2,7 @@
 import type { Fence, Lease } from '../../shared/lib/lease.ts';
 import type { Likeness, Secret } from '../../shared/lib/secret.ts';
 import type { IssuerName } from '../../shared/manifest/vendors.ts';
-import type { Target, UpdateMethod } from '../../shared/manifest/schema.ts';
+import type { Target, WrittenMethod } from '../../shared/manifest/schema.ts';
 
 /** One call into a handler. Reads need no lease; a change without one is refused by the HTTP door before anything is sent. */
 export interface VendorCall {
@@ -31,7 +31,9 @@ export interface VerifyResult {
 }
 
 export interface IssuerCapabilities {
+  /** `operator`: a person makes the token and gives Velvet its value; that the authority may mint counts as true. */
   readonly mint: 'api' | 'operator';
+  /** `operator`: a person ends tokens; Velvet asks afterwards, where the vendor can tell. */
   readonly revoke: 'api' | 'operator';
   readonly findLeftovers: 'label' | 'snapshot' | 'none';
   readonly overlap: 'both_live' | 'replaces';
@@ -45,25 +47,26 @@ export interface Issuer {
 
   /**
    * Says, separately, whether `current` still authenticates (and its handle) and whether `authority` may mint. Changes
-   * nothing. Throws `authority_invalid` where the vendor answers 401 to the authority, `vendor_*` for all else.
+   * nothing. Throws `authority_invalid` where the vendor answers 401 to the authority, `vendor_*` for all else. An authority is
+   * null where the manifest names none, here and below: an issuer that mints by API throws `authority_invalid` then.
    */
-  verify(call: VendorCall, current: Secret | null, authority: Secret): Promise<VerifyResult>;
+  verify(call: VendorCall, current: Secret | null, authority: Secret | null): Promise<VerifyResult>;
 
-  /** Creates exactly one credential labelled `velvet:<jobId>:<fence>`. One request; throws `vendor_no_answer` if it may have. */
+  /** Creates exactly one credential labelled `velvet:<jobId>:<fence>`. One request; throws `vendor_no_answer` if it may have. Not called where `mint` is `operator`. */
   mint(call: VendorCall, authority: Secret): Promise<{ readonly handle: Handle; readonly secret: Secret }>;
 
   /** Every live credential that this job minted, whichever attempt. Never another job's. */
-  listMinted(call: VendorCall, authority: Secret): Promise<readonly Handle[]>;
+  listMinted(call: VendorCall, authority: Secret | null): Promise<readonly Handle[]>;
 
   /** Whether the credential is gone. Changes nothing. */
   isGone(
     call: VendorCall,
-    authority: Secret,
+    authority: Secret | null,
     handle: Handle | null,
     old: Secret | null,
   ): Promise<'gone' | 'still_there' | 'cannot_tell'>;
 
-  /** Ends one credential. Already gone is success. */
+  /** Ends one credential. Already gone is success. Not called where `revoke` is `operator`. */
   revoke(call: VendorCall, authority: Secret, handle: Handle): Promise<'revoked' | 'already_gone'>;
 }
 
@@ -98,7 +101,7 @@ export interface DestinationCapabilities {
 }
 
 export interface Destination {
-  readonly method: UpdateMethod;
+  readonly method: WrittenMethod;
   readonly capabilities: DestinationCapabilities;
 
   /** Makes the target hold `secret`. The same value twice is success and changes nothing else at the target. */
@@ -150,6 +153,19 @@ export interface ProbeResult {
 export interface Healthcheck {
   /** Asks the consumer itself, with `Velvet-Challenge: <nonce>`. Reports what was seen, never whether that is good. Never throws for what the consumer did. */
   probe(call: VendorCall, target: ProbeTarget, nonce: string): Promise<ProbeResult>;
+}
+
+export interface TicketFound {
+  /** What people see as `#123`. */
+  readonly number: number;
+}
+
+export interface Tickets {
+  /**
+   * The conversation that a ticket's id names: `#123` or `123` its number, anything else (`ROT-2026-05-HK_PLATFORM_FULL`) part
+   * of its subject. Null where there is none, or only deleted ones. Throws `authority_invalid`, `vendor_*`.
+   */
+  find(call: VendorCall, ticketId: string): Promise<TicketFound | null>;
 }
 
 /**

@@ -8,6 +8,7 @@ import { openDeadline } from './http-deadline.ts';
 import type { Deadline } from './http-deadline.ts';
 import { failure, isChange, lostAnswer, statusFailure } from './http-failures.ts';
 import type { Answer, FailureFacts, RequestName } from './http-failures.ts';
+import { doorAware } from './http-global.ts';
 import { onTheWire, pathOf } from './http-request.ts';
 import type { VendorRequest } from './http-request.ts';
 
@@ -46,6 +47,8 @@ export interface DoorDeps {
   readonly fetch: typeof fetch;
   readonly clock: Clock;
   readonly times: { readonly vendorCallMs: number };
+  /** Told what a vendor says is left before it asks for a pause. */
+  readonly onHeadroom?: (vendor: string, remaining: number) => void;
 }
 
 /** The largest answer of use is a page of 1,000 Heroku authorizations, about 1 MB. */
@@ -62,10 +65,11 @@ export function createDoor(deps: DoorDeps): Door {
 }
 
 /** Stands in for `globalThis.fetch` in a worker: a library that was not given the door finds no way around it. */
-export const noOtherFetch: typeof fetch = () =>
+export const noOtherFetch: typeof fetch = doorAware(() =>
   Promise.reject(
     new VelvetError('invariant_broken', 'a request outside the door: give this library door.fetchFor(call)'),
-  );
+  ),
+);
 
 async function send(deps: DoorDeps, call: VendorCall, request: VendorRequest): Promise<VendorResponse> {
   const asHint = request.accept === 'any';
@@ -169,12 +173,19 @@ async function exchange(deps: DoorDeps, call: VendorCall, outgoing: Outgoing): P
     deadline.watchTheSocket();
     const response = await deadline.race(answered);
     const headers = Object.fromEntries(response.headers);
+    tellHeadroom(deps, name, headers);
     return { status: response.status, headers, body: await readBody(response, outgoing, deadline) };
   } catch (error) {
     throw error instanceof VelvetError ? error : lostAnswer(name, error, deadline.cutBy());
   } finally {
     deadline.close();
   }
+}
+
+/** Heroku says RateLimit-Remaining; GitHub and Infisical say it with X- before it. */
+function tellHeadroom({ onHeadroom }: DoorDeps, { vendor }: RequestName, headers: Answer['headers']): void {
+  const left = headers['ratelimit-remaining'] ?? headers['x-ratelimit-remaining'];
+  if (left !== undefined && /^\d{1,9}$/.test(left)) onHeadroom?.(vendor, Number(left));
 }
 
 function refuseToSend(call: VendorCall, name: RequestName): void {
@@ -218,7 +229,8 @@ async function readBody(
   return new Uint8Array(Buffer.concat(chunks));
 }
 
-function readable(name: RequestName, answer: Answer): VendorResponse {
+/** An answer that was received whole, as handlers read it. */
+export function readable(name: RequestName, answer: Answer): VendorResponse {
   const text = new TextDecoder().decode(answer.body);
   const requestId = /^[\w-]{1,64}$/.exec(answer.headers['request-id'] ?? '')?.[0];
   const facts = { httpStatus: answer.status, kind: `HTTP${answer.status}` };

@@ -3,13 +3,16 @@ import { VelvetError, isVelvetError } from '../../shared/lib/errors.ts';
 import type { ErrorCode, VelvetErrorOptions } from '../../shared/lib/errors.ts';
 import { Secret } from '../../shared/lib/secret.ts';
 import type { Clock } from '../../shared/lib/clock.ts';
-import type { UpdateMethod } from '../../shared/manifest/schema.ts';
+import type { ManualVerify, UpdateMethod, WrittenMethod } from '../../shared/manifest/schema.ts';
 import type { IssuerName } from '../../shared/manifest/vendors.ts';
 import type { Destination, Issuer } from './contract.ts';
 import { githubSecrets } from './github/secrets.ts';
 import { herokuConfigVars } from './heroku/config-vars.ts';
 import { herokuIssuer } from './heroku/issuer.ts';
 import type { Door } from './http.ts';
+import { infisicalWrite, noInfisical } from './infisical/write.ts';
+import type { InfisicalWriteDeps } from './infisical/write.ts';
+import { operatorManual } from './operator-manual.ts';
 
 /** One call of a handler, for metrics. */
 export interface HandlerCall {
@@ -23,6 +26,8 @@ export interface RegistryDeps {
   readonly door: Door;
   readonly clock: Clock;
   readonly herokuApiUrl: string;
+  /** Null or left out where Velvet has no machine identity at Infisical. */
+  readonly infisical?: Omit<InfisicalWriteDeps, 'lateMs'> | null;
   readonly githubApiUrl: string;
   readonly times: {
     readonly lateMs: number;
@@ -33,22 +38,38 @@ export interface RegistryDeps {
 }
 
 export interface Registry {
-  issuer(name: IssuerName): Issuer;
-  destination(method: UpdateMethod): Destination;
+  /** `verify` is the manifest's, for the issuer that Velvet has no code for. */
+  issuer(name: IssuerName, verify?: ManualVerify | null): Issuer;
+  destination(method: WrittenMethod): Destination;
 }
 
-/** Every handler of this release; the types demand one for each issuer and update method that the manifest may name. */
+/** Every handler of this release; the types demand one for each issuer, and for each update method that Velvet writes by itself. */
 export function createRegistry(deps: RegistryDeps): Registry {
   const heroku = { door: deps.door, baseUrl: deps.herokuApiUrl, ...deps.times };
   const github = { door: deps.door, clock: deps.clock, baseUrl: deps.githubApiUrl, ...deps.times };
-  const issuers: Readonly<Record<IssuerName, Issuer>> = {
-    'heroku-oauth': wrapIssuer(deps, herokuIssuer(heroku)),
+  const issuers: Readonly<Record<IssuerName, (verify: ManualVerify | null) => Issuer>> = {
+    'heroku-oauth': once(() => wrapIssuer(deps, herokuIssuer(heroku))),
+    OPERATOR_MANUAL: (verify) =>
+      wrapIssuer(deps, operatorManual({ door: deps.door, lateMs: deps.times.lateMs, verify })),
   };
-  const destinations: Readonly<Record<UpdateMethod, Destination>> = {
+  const destinations: Readonly<Record<WrittenMethod, Destination>> = {
     HEROKU_CONFIG_PATCH: wrapDestination(deps, herokuConfigVars(heroku)),
+    INFISICAL_WRITE: wrapDestination(deps, infisicalOf(deps)),
     GITHUB_SECRET_PUT: wrapDestination(deps, githubSecrets(github)),
   };
-  return { issuer: (name) => issuers[name], destination: (method) => destinations[method] };
+  return {
+    issuer: (name, verify = null) => issuers[name](verify),
+    destination: (method) => destinations[method],
+  };
+}
+
+function once<T>(make: () => T): () => T {
+  let made: { readonly it: T } | undefined;
+  return () => (made ??= { it: make() }).it;
+}
+
+function infisicalOf({ infisical, times }: RegistryDeps): Destination {
+  return infisical ? infisicalWrite({ ...infisical, lateMs: times.lateMs }) : noInfisical(times.lateMs);
 }
 
 type Watch = Pick<RegistryDeps, 'clock' | 'onCall'>;

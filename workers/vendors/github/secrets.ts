@@ -10,7 +10,7 @@ import type { Destination, Evidence, PushReceipt, VendorCall } from '../contract
 import type { VendorResponse } from '../http.ts';
 import { githubApi, githubNow, parseAnswer } from './api.ts';
 import type { GithubApi, GithubDeps } from './api.ts';
-import { publicKeyBytes, sealed } from './seal.ts';
+import { publicKeyBytes, sealed } from '../../../shared/lib/sealed-box.ts';
 import { readAudience } from './audience.ts';
 import { inSession } from './session.ts';
 import type { Session } from './session.ts';

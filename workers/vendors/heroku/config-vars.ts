@@ -4,7 +4,8 @@ import { VelvetError, isVelvetError } from '../../../shared/lib/errors.ts';
 import { Secret } from '../../../shared/lib/secret.ts';
 import type { Target } from '../../../shared/manifest/schema.ts';
 import { destinations } from '../../../shared/manifest/vendors.ts';
-import type { Destination, Evidence, KnownValues, PushReceipt, VendorCall } from '../contract.ts';
+import { holdsOf } from '../compare.ts';
+import type { Destination, Evidence, PushReceipt, VendorCall } from '../contract.ts';
 import { herokuApi, parseAnswer } from './api.ts';
 import type { HerokuApi, HerokuDeps } from './api.ts';
 import { dynoEffect, dynoShape, releaseShape, settlement } from './releases.ts';
@@ -45,7 +46,7 @@ export function herokuConfigVars(deps: HerokuDeps): Destination {
 
     async readBack(call, target, authority, known, receipt) {
       const place = placeOf(target);
-      const holds = compare(await heldAt(api, call, authority, place), known);
+      const holds = holdsOf(await heldAt(api, call, authority, place), known);
       return { holds, ...(await effectAt(api, call, authority, { place, receipt })) };
     },
   };
@@ -102,13 +103,6 @@ async function heldAt(
 function valueIn(vars: Readonly<Record<string, unknown>>, key: string): Secret | null {
   const value = Object.hasOwn(vars, key) ? vars[key] : undefined;
   return typeof value === 'string' && value !== '' ? new Secret(value) : null;
-}
-
-function compare(held: Secret | null, { next, previous }: KnownValues): Evidence['holds'] {
-  if (next === null && previous === null) return 'unknown';
-  if (held === null) return 'other';
-  if (next?.equals(held) === true) return 'new';
-  return previous?.equals(held) === true ? 'old' : 'other';
 }
 
 interface EffectQuestion {

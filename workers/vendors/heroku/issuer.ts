@@ -40,7 +40,7 @@ export function herokuIssuer(deps: HerokuDeps): Issuer {
     vendor: 'heroku-oauth',
     capabilities: { mint, revoke, findLeftovers, overlap, lateMs: deps.lateMs },
 
-    verify: (call, current, authority) => verify(api, call, current, authority),
+    verify: (call, current, authority) => verify(api, call, current, needed(authority)),
 
     async mint(call, authority) {
       const label = labelOf(call);
@@ -56,11 +56,12 @@ export function herokuIssuer(deps: HerokuDeps): Issuer {
     },
 
     async listMinted(call, authority) {
-      const all = await listAuthorizations(api, call, authority);
+      const all = await listAuthorizations(api, call, needed(authority));
       return all.filter((one) => readLabel(one.description ?? '')?.jobId === call.jobId).map(handleOf);
     },
 
-    isGone: (call, authority, handle, old) => isGone(api, call, { authority, handle, old }),
+    isGone: (call, authority, handle, old) =>
+      isGone(api, call, { authority: needed(authority), handle, old }),
 
     async revoke(call, authority, handle) {
       const response = await api.ask(call, authority, {
@@ -75,6 +76,12 @@ export function herokuIssuer(deps: HerokuDeps): Issuer {
       return 'revoked';
     },
   };
+}
+
+/** The manifest's shape demands one; a record that lost its own names none. */
+function needed(authority: Secret | null): Secret {
+  if (authority !== null) return authority;
+  throw new VelvetError('authority_invalid', 'heroku: no authority is named');
 }
 
 async function verify(

@@ -1,0 +1,92 @@
+// The ticket at the gate before the revoke is looked up by the stage worker: a note beside it, which holds nothing up.
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { lastEvent } from '../api/asking.ts';
+import { buildWorld, type World } from '../harness.ts';
+import { startRedis, type RedisServer } from '../redis-server.ts';
+import { startFreescout, type FreescoutSim } from '../sim/freescout.ts';
+
+let redis: RedisServer;
+beforeAll(async () => {
+  redis = await startRedis();
+});
+afterAll(() => redis.stop());
+
+const TICKET = 'ROT-2026-HK_PLATFORM_FULL';
+
+async function revoked(world: World, ticketId = TICKET): Promise<Record<string, unknown>> {
+  const jobId = await world.toValidated();
+  const gate = await world.stage(jobId, { action: 'proceed_revoke', ticket_id: ticketId });
+  expect(gate.status).toBe(202);
+  const done = await world.reaches(jobId, 'done');
+  expect(done['ticket']).toBe(gate.body['ticket']);
+  expect(world.heroku.live().map(({ id }) => id)).not.toContain(done.old_auth_id);
+  return { ...(await lastEvent(world, 'proceed_revoke')) };
+}
+
+async function withTickets(freescout: FreescoutSim): Promise<World> {
+  return buildWorld(redis.url, { freescout: { url: freescout.url, apiKey: freescout.apiKey } });
+}
+
+test('a ticket that is there is verified: in the answer, on the job and in the audit trail', async () => {
+  await using freescout = await startFreescout();
+  freescout.open(`${TICKET}: rotate it`, { number: 812 });
+  await using world = await withTickets(freescout);
+  expect((await revoked(world))['detail']).toMatchObject({
+    ticket_id: TICKET,
+    ticket: 'verified',
+    ticket_number: 812,
+    ticket_reason: null,
+  });
+  expect(freescout.requests).toHaveLength(1);
+});
+
+test('one that is not there is unverified, and the old token is revoked all the same', async () => {
+  await using freescout = await startFreescout();
+  await using world = await withTickets(freescout);
+  expect((await revoked(world))['detail']).toMatchObject({
+    ticket: 'unverified',
+    ticket_reason: expect.stringMatching(/no such conversation/) as string,
+  });
+});
+
+test('a FreeScout that does not answer is a matter of its own deadline, and of no other', async () => {
+  await using freescout = await startFreescout();
+  freescout.script({ on: '*', times: Infinity, do: 'hang_before' });
+  await using world = await withTickets(freescout);
+  expect((await revoked(world))['detail']).toMatchObject({
+    ticket: 'unverified',
+    ticket_reason: expect.stringMatching(/^FreeScout could not be asked\. .*no answer in time/) as string,
+  });
+});
+
+test('a stage worker that does not answer in time is waited for no longer than that', async () => {
+  await using freescout = await startFreescout();
+  freescout.open(TICKET);
+  await using world = await withTickets(freescout);
+  const jobId = await world.toValidated();
+  await world.stop('stage');
+  const gate = await world.stage(jobId, { action: 'proceed_revoke', ticket_id: TICKET });
+  expect([gate.status, gate.body['ticket']]).toEqual([202, 'unverified']);
+  const { detail } = (await lastEvent(world, 'proceed_revoke')) ?? {};
+  expect(detail).toMatchObject({
+    ticket_reason: expect.stringMatching(/No stage worker said within/) as string,
+  });
+  world.start('stage');
+  await world.reaches(jobId, 'done');
+});
+
+test('of a step that is refused nobody is asked', async () => {
+  await using freescout = await startFreescout();
+  await using world = await withTickets(freescout);
+  const jobId = await world.toValidated();
+  for (const body of [{ ticket_id: '' }, { ticket_id: TICKET, confirm: 'HK_OTHER' }])
+    expect((await world.stage(jobId, { action: 'proceed_revoke', ...body })).status).toBe(422);
+  expect(freescout.requests).toEqual([]);
+});
+
+test('where no ticket system is set up nothing is said of the ticket', async () => {
+  await using world = await buildWorld(redis.url);
+  const { detail } = await revoked(world);
+  expect(detail).toMatchObject({ ticket_id: TICKET });
+  expect(detail).not.toHaveProperty('ticket');
+});

@@ -79,6 +79,7 @@ const expectations: Readonly<Record<string, readonly Expectation[]>> = {
   'GET /openapi.json': [open('/openapi.json')],
   'GET /docs/errors.md': [open('/docs/errors.md')],
   'GET /docs/runbook': [open('/docs/runbook')],
+  'GET /docs/sop/:page': [reading(() => `/docs/sop/${CREDENTIAL}.md`)],
   'GET /tokens': [reading(() => '/tokens', general)],
   'GET /tokens/:name/subscribers': [reading(about('/subscribers'))],
   'GET /tokens/:name/rotations': [reading(about('/rotations'))],

@@ -38,9 +38,9 @@ const outside = async (
   });
 };
 const followHere = (page: string, at: Outside, vault: VaultKind) => {
-  const { INFISICAL_PROJECT_ID, ...env } = at.env;
+  const { INFISICAL_PROJECT_ID = '', INFISICAL_SITE_URL = '', ...env } = at.env;
   // In an installation whose vault is of files nothing of Infisical is set.
-  const own = vault === 'file' ? env : { ...env, INFISICAL_PROJECT_ID: INFISICAL_PROJECT_ID ?? '' };
+  const own = vault === 'file' ? env : { ...env, INFISICAL_PROJECT_ID, INFISICAL_SITE_URL };
   return follow(page, { vault, cwd: at.cwd, env: own, typed: at.typed, names: at.names });
 };
 

@@ -137,7 +137,7 @@ export const destinationFailureChecks: readonly Check<DestinationWorld>[] = [
       for (let ms = 0; changes() === 0 && ms < patienceMs; ms += 5)
         await new Promise((resolve) => setTimeout(resolve, 5));
       called.abort();
-      assert.equal((await within(patienceMs * 0.8, pushing)).code, 'vendor_no_answer');
+      assert.equal((await within(patienceMs / 2, pushing)).code, 'vendor_no_answer');
     },
   },
   {

@@ -33,7 +33,7 @@ export const issuerFailureChecks: readonly Check<IssuerWorld>[] = [
       fault('mint', 'hang_before');
       const minting = thrownBy(issuer.mint(callOf({ signal: called.signal }), authority));
       setTimeout(() => called.abort(), 20);
-      assert.equal((await within(patienceMs * 0.8, minting)).code, 'vendor_no_answer');
+      assert.equal((await within(patienceMs / 2, minting)).code, 'vendor_no_answer');
     },
   },
   {

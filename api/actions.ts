@@ -1,6 +1,6 @@
 // What each action of an operator writes: the event of the table, the rows that it opens again, the note that it leaves.
 import { VelvetError } from '../shared/lib/errors.ts';
-import { destinations, type DestinationFacts } from '../shared/manifest/vendors.ts';
+import { isWrittenByHand } from '../shared/manifest/vendors.ts';
 import { offeredActions } from '../shared/rotation/carried-out.ts';
 import type { JobRef } from '../shared/rotation/effects.ts';
 import type { Job } from '../shared/rotation/job.ts';
@@ -181,8 +181,14 @@ async function settle(
         ? { acknowledge_disproof: true }
         : {};
     // Whoever confirms a row says that the new value is there: a cleanup must look, and a restore must put the old one back.
+    // Where nobody but a person writes, that word is what a write's answer is elsewhere.
     const held = confirming
-      ? { touched: true, ...(phase === 'distribute' && writtenByHand(row) ? { holds: 'new' as const } : {}) }
+      ? {
+          touched: true,
+          ...(phase === 'distribute' && isWrittenByHand(row.pinned.update_method)
+            ? { holds: 'new' as const }
+            : {}),
+        }
       : {};
     const settled = { ...row, ...proof, ...held, note, confirmed_by: operatorOf(by), error: null };
     return {
@@ -191,12 +197,6 @@ async function settle(
       detail: { note, error_before: row.error, ...acknowledged },
     };
   });
-}
-
-/** Where nobody but a person writes, a person's word is what a write's answer is elsewhere. */
-function writtenByHand({ pinned }: Row): boolean {
-  const facts: Readonly<Record<string, DestinationFacts>> = destinations;
-  return facts[pinned.update_method]?.write === 'operator';
 }
 
 /** A consumer that proved to run on another value is not talked into being safe by accident. */

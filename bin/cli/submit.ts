@@ -80,7 +80,11 @@ function createApi(url: string, token: Secret): Api {
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     }).catch((error: unknown) => {
       const why = error instanceof Error && error.cause instanceof Error ? error.cause.message : 'no answer';
-      return refuse(`${url} was not reached (${why}). Check VELVET_URL, and whether web is up.`);
+      const check = 'Check VELVET_URL, and whether web is up.';
+      if (method === 'GET') return refuse(`${url} was not reached (${why}). ${check}`);
+      return refuse(
+        `${url} gave no answer (${why}). The value may have been taken all the same: look at the job before you enter it again. ${check}`,
+      );
     });
     const answer: unknown = await response.json().catch(() => null);
     if (response.ok) return answer;

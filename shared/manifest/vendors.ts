@@ -96,6 +96,12 @@ export type WrittenMethod = {
   [M in UpdateMethod]: (typeof destinations)[M]['write'] extends 'api' ? M : never;
 }[UpdateMethod];
 
+/** Whether a person writes there: nothing is sent to such a place, and nothing is read there. A method that is not known is nobody's. */
+export function isWrittenByHand(method: string): boolean {
+  const facts: Readonly<Record<string, DestinationFacts>> = destinations;
+  return facts[method]?.write === 'operator';
+}
+
 /** Known words that this release cannot carry out yet: a manifest may hold them with `active: false` only. */
 export const laterIssuers = ['aws-iam', 'postmark', 'cloudflare'] as const;
 export const laterMethods = ['SSM_PUT'] as const;

@@ -1,5 +1,7 @@
 // What an operator does in a shell where a person mints: adopt the first value, submit the new one. Neither is ever an argument.
 import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, request as forward } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -51,6 +53,39 @@ test(
     // The reason of the last refusal is what it begins with.
     expect(right.stderr).toContain('The vendor refuses the value');
     expect(`${right.stdout}${right.stderr}`).not.toContain(token);
+    await world.reaches(jobId, 'validated');
+  },
+  COMMANDS_MS,
+);
+
+test(
+  'submit says that a value whose answer was lost may have been taken, and it was',
+  async () => {
+    await using world = await byHandWorld(redis.url);
+    await using web = await listen(world.app);
+    // The request goes through, and its answer never comes back.
+    const losing = createServer((request, response) => {
+      const to = { method: request.method, headers: request.headers };
+      const onward = forward(`${web.url}${request.url}`, to, (answer) => {
+        if (request.method === 'POST') return response.destroy();
+        response.writeHead(answer.statusCode ?? 500, answer.headers);
+        return answer.pipe(response);
+      });
+      request.pipe(onward);
+    });
+    await new Promise<void>((resolve) => losing.listen(0, '127.0.0.1', resolve));
+    const { port } = losing.address() as AddressInfo;
+    const jobId = await toAwaiting(world);
+    const { token } = newToken(world);
+
+    const env = envOf(world, `http://127.0.0.1:${port}`);
+    const lost = await velvet(['submit', CREDENTIAL], { cwd, env, input: token });
+    losing.close();
+
+    expect([lost.code, lost.stdout]).toEqual([1, '']);
+    expect(lost.stderr).toContain('gave no answer');
+    expect(lost.stderr).toContain('may have been taken all the same: look at the job');
+    expect(lost.stderr).not.toContain(token);
     await world.reaches(jobId, 'validated');
   },
   COMMANDS_MS,

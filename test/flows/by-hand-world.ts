@@ -82,3 +82,14 @@ export function rowOf(job: JobView, consumerId: string): Readonly<Record<string,
   if (row === undefined) throw new Error(`no row ${consumerId}`);
   return row;
 }
+
+export function cleanedUp(world: World, jobId: string, cleanup: 'done' | 'needs_person'): Promise<JobView> {
+  return until(
+    async () => {
+      const job = await world.job(jobId);
+      return job.status === 'aborted' && job.cleanup === cleanup ? job : null;
+    },
+    10_000,
+    async () => `cleanup ${cleanup}; it is ${JSON.stringify(await world.job(jobId), null, 1)}`,
+  );
+}

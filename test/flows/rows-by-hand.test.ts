@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { CREDENTIAL, buildWorld, until, type JobView, type World } from '../harness.ts';
 import { startRedis, type RedisServer } from '../redis-server.ts';
-import { byHandRow, INSTRUCTIONS, PLACE, rowOf, waitsForAPerson } from './by-hand-world.ts';
+import { byHandRow, cleanedUp, INSTRUCTIONS, PLACE, rowOf, waitsForAPerson } from './by-hand-world.ts';
 
 let redis: RedisServer;
 beforeAll(async () => {
@@ -16,25 +16,18 @@ const confirm = { action: 'confirm_consumer', consumer_id: PLACE, note: 'pasted 
 const skip = { action: 'skip_consumer', consumer_id: PLACE, reason: 'the place is empty' };
 
 /** The credential is one that Velvet mints: what a person writes does not hang on who made it. */
-async function toDistributing(apps = [app]): Promise<{ readonly world: World; readonly jobId: string }> {
+async function toDistributing(
+  apps = [app],
+  arrange: (world: World) => void = () => undefined,
+): Promise<{ readonly world: World; readonly jobId: string }> {
   const world = await buildWorld(redis.url, { apps, more });
+  arrange(world);
   const jobId = await world.create();
   await world.stage(jobId, { action: 'verify' });
   await world.reaches(jobId, 'verified');
   await world.stage(jobId, { action: 'proceed_mint' });
   await waitsForAPerson(world, jobId, 'distributing');
   return { world, jobId };
-}
-
-function cleanedUp(world: World, jobId: string, cleanup: string): Promise<JobView> {
-  return until(
-    async () => {
-      const job = await world.job(jobId);
-      return job.status === 'aborted' && job.cleanup === cleanup ? job : null;
-    },
-    10_000,
-    async () => `cleanup ${cleanup}; it is ${JSON.stringify(await world.job(jobId), null, 1)}`,
-  );
 }
 
 const left = (job: JobView) =>
@@ -83,16 +76,12 @@ test('its wave holds back the next one until a person has written', async () => 
 });
 
 /** Its neighbour cannot be written, once. */
-async function besideAFailedOne(): Promise<{ readonly world: World; readonly jobId: string }> {
-  const world = await buildWorld(redis.url, { apps: [app], more });
+function besideAFailedOne() {
   const gone = { status: 404, body: { id: 'not_found', message: 'no such app' } };
-  world.heroku.script({ on: 'PATCH /apps/:app/config-vars', do: gone });
-  const jobId = await world.create();
-  await world.stage(jobId, { action: 'verify' });
-  await world.reaches(jobId, 'verified');
-  await world.stage(jobId, { action: 'proceed_mint' });
-  await waitsForAPerson(world, jobId, 'distributing');
-  return { world, jobId };
+  return toDistributing(
+    [app],
+    (world) => void world.heroku.script({ on: 'PATCH /apps/:app/config-vars', do: gone }),
+  );
 }
 
 test('skipped, it stays out of the proof and of the revoke', async () => {

@@ -10,6 +10,7 @@ import {
   PLACE,
   toAwaiting,
   waitsForAPerson,
+  cleanedUp,
 } from '../flows/by-hand-world.ts';
 import { startRedis, type RedisServer } from '../redis-server.ts';
 
@@ -31,17 +32,6 @@ interface Left {
 }
 const left = (job: JobView) =>
   (job['residual'] as readonly Left[]).filter(({ resolved_at }) => resolved_at === null);
-
-function cleanedUp(world: World, jobId: string, cleanup: 'done' | 'needs_person'): Promise<JobView> {
-  return until(
-    async () => {
-      const job = await world.job(jobId);
-      return job.status === 'aborted' && job.cleanup === cleanup ? job : null;
-    },
-    10_000,
-    async () => `cleanup ${cleanup}; it is ${JSON.stringify(await world.job(jobId), null, 1)}`,
-  );
-}
 
 /** Everybody on the new token, at the gate before the revoke. */
 async function toGate(world: World): Promise<{ readonly jobId: string; readonly token: string }> {

@@ -4,7 +4,7 @@ import { VelvetError, type ErrorCode } from '../../shared/lib/errors.ts';
 import type { Fence, Lease } from '../../shared/lib/lease.ts';
 import type { Secret } from '../../shared/lib/secret.ts';
 import type { Target } from '../../shared/manifest/schema.ts';
-import { destinations, type DestinationFacts, type IssuerName } from '../../shared/manifest/vendors.ts';
+import { isWrittenByHand, type IssuerName } from '../../shared/manifest/vendors.ts';
 import type { Relay } from '../../shared/queue/enqueue.ts';
 import type { Claims } from '../../shared/redis/claim.ts';
 import type { JobStore } from '../../shared/redis/job-store.ts';
@@ -56,10 +56,8 @@ export function speaker(task: Task, context: TaskContext): Speaker {
   return { kind: 'attempt', fence: context.fence, statusVersion: task.version };
 }
 
-/** Whether a person writes there: nothing is sent to such a place, and nothing is read there. */
 export function isByHand(row: Row): boolean {
-  const facts: Readonly<Record<string, DestinationFacts>> = destinations;
-  return facts[row.pinned.update_method]?.write === 'operator';
+  return isWrittenByHand(row.pinned.update_method);
 }
 
 /** The row's target as the manifest had it when the job was created. It was validated then. */

@@ -19,7 +19,7 @@ const functions = {
     lines: [
       '# One field of the JSON that comes in, by its path; nothing where there is none.',
       'field() {',
-      `  node -e 'try { let v = JSON.parse(require("fs").readFileSync(0, "utf8")); for (const k of process.argv.slice(1)) v = v?.[k]; process.stdout.write(String(v ?? "")) } catch { process.exitCode = 1 }' "$@"`,
+      `  node -e 'try { let v = JSON.parse(require("fs").readFileSync(0, "utf8")); for (const k of process.argv.slice(1)) v = v?.[k]; process.stdout.write(String(v ?? "")) } catch { process.stderr.write("what came in is not the JSON that was expected\\n"); process.exitCode = 1 }' "$@"`,
       '}',
     ],
   },
@@ -46,7 +46,7 @@ const functions = {
     lines: [
       '# The id of the authorization with this token, out of the list that comes in.',
       'id_of() {',
-      `  { printf '%s\\n' "$1"; cat; } | node -e 'try { const [token, ...rest] = require("fs").readFileSync(0, "utf8").split("\\n"); process.stdout.write(JSON.parse(rest.join("\\n")).find((one) => one.access_token?.token === token)?.id ?? "") } catch { process.exitCode = 1 }'`,
+      `  { printf '%s\\n' "$1"; cat; } | node -e 'try { const [token, ...rest] = require("fs").readFileSync(0, "utf8").split("\\n"); process.stdout.write(JSON.parse(rest.join("\\n")).find((one) => one.access_token?.token === token)?.id ?? "") } catch { process.stderr.write("what came in is not the JSON that was expected\\n"); process.exitCode = 1 }'`,
       '}',
     ],
   },
@@ -87,11 +87,12 @@ const functions = {
   },
   infisical_put: {
     lines: [
-      '# Access token, project, environment, folder, name: writes what comes in. A change that waits for an approval is not written.',
+      '# Access token, project, environment, folder, name: writes what comes in. A change that waits for an approval is not written; where',
+      '# the answer is lost nobody knows. What came instead of an answer is not shown: it may quote the value.',
       'infisical_put() {',
       `  node -e 'const [projectId, environment, secretPath, secretKey] = process.argv.slice(1); process.stdout.write(JSON.stringify({ projectId, environment, secretPath, mode: "upsert", secrets: [{ secretKey, secretValue: require("fs").readFileSync(0, "utf8") }] }))' "\${@:2}" |`,
       `    curl -sS --fail -X PATCH "$INFISICAL_SITE_URL/api/v4/secrets/batch" -H @<(printf 'Authorization: Bearer %s\\n' "$1") -H 'Content-Type: application/json' --data-binary @- |`,
-      `    node -e 'let said = "not written"; try { said = JSON.parse(require("fs").readFileSync(0, "utf8")).secrets ? "written" : "not written: it waits for an approval" } catch {} process.stdout.write(said + "\\n")'`,
+      `    node -e 'const text = require("fs").readFileSync(0, "utf8"); let answer = null; try { answer = JSON.parse(text) } catch (error) { if (!(error instanceof SyntaxError)) throw error } const said = answer?.secrets ? "written" : answer?.approval ? "not written: it waits for an approval" : "not known: no answer that can be understood came, so it may have been written; read it back before you write again"; process.stdout.write(said + "\\n"); if (said !== "written") process.exitCode = 1'`,
       '}',
     ],
   },

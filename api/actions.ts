@@ -1,6 +1,7 @@
 // What each action of an operator writes: the event of the table, the rows that it opens again, the note that it leaves.
 import { VelvetError } from '../shared/lib/errors.ts';
 import { isWrittenByHand } from '../shared/manifest/vendors.ts';
+import { refusal } from '../shared/refusal.ts';
 import { offeredActions } from '../shared/rotation/carried-out.ts';
 import type { JobRef } from '../shared/rotation/effects.ts';
 import type { Job } from '../shared/rotation/job.ts';
@@ -18,7 +19,7 @@ import {
   type Phase,
   type Row,
 } from '../shared/rotation/rows.ts';
-import { refusal, type Applied, type RowChange, type Speaker } from '../shared/transition.ts';
+import type { Applied, RowChange, Speaker } from '../shared/transition.ts';
 import type { ApiDeps } from './router.ts';
 import { provenAgain, revoking } from './revoke-gate.ts';
 import type { StageBody } from './stage-bodies.ts';

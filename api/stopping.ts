@@ -1,5 +1,6 @@
 // Stopping a rotation and dealing with what it left behind: abort, restore, mark_revoked, resolve_residual. The worker does it; here it is decided and recorded.
 import { VelvetError } from '../shared/lib/errors.ts';
+import { refusal } from '../shared/refusal.ts';
 import { isCarriedOut, offeredActions } from '../shared/rotation/carried-out.ts';
 import type { JobRef } from '../shared/rotation/effects.ts';
 import type { JobPatch } from '../shared/rotation/job-record.ts';
@@ -7,7 +8,7 @@ import type { Job } from '../shared/rotation/job.ts';
 import { decide } from '../shared/rotation/machine.ts';
 import { openResiduals, resolved, type Residual } from '../shared/rotation/residuals.ts';
 import type { Row } from '../shared/rotation/rows.ts';
-import { refusal, type Applied, type Speaker } from '../shared/transition.ts';
+import type { Applied, Speaker } from '../shared/transition.ts';
 import type { ApiDeps } from './router.ts';
 import type { StageBody } from './stage-bodies.ts';
 

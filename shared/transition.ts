@@ -3,15 +3,16 @@ import type { Clock } from './lib/clock.ts';
 import { VelvetError, isVelvetError } from './lib/errors.ts';
 import type { Fence } from './lib/lease.ts';
 import type { Relay } from './queue/enqueue.ts';
+import { refusal } from './refusal.ts';
 import { eventOf, rowEventOf, systemOperator } from './redis/events.ts';
 import type { JobStore } from './redis/job-store.ts';
 import { changeFields, type Change, type RowWrite } from './redis/job-writes.ts';
 import { offeredActions } from './rotation/carried-out.ts';
 import { tasksOf, type JobRef, type Task } from './rotation/effects.ts';
 import { encodePatch, type JobPatch } from './rotation/job-record.ts';
-import { isOver, kindOf, type Actor, type Job } from './rotation/job.ts';
+import { isOver, type Actor, type Job } from './rotation/job.ts';
 import type { Facts } from './rotation/guards.ts';
-import { decide, decideClosing, type Decision, type JobEvent, type Refusal } from './rotation/machine.ts';
+import { decide, decideClosing, type Decision, type JobEvent } from './rotation/machine.ts';
 import type { Move } from './rotation/move.ts';
 import { statusIn, tallyDelta, type Outcome, type Row, type Tally } from './rotation/rows.ts';
 
@@ -271,31 +272,4 @@ function operatorFields(job: Job, actor: Actor, now: number): Record<string, str
 function jobAfter(job: Job, decision: Decision, patch: JobPatch): Job {
   const { cleanup = job.cleanup, awaiting = job.awaiting, phase = job.phase } = patch as Partial<Job>;
   return { ...job, status: decision.to, cleanup, awaiting, phase };
-}
-
-/** What a refusal of the table is to whoever asked. */
-export function refusal(job: Job, on: JobEvent, refused: Refusal): VelvetError {
-  const allowed = offeredActions(job);
-  const extra = {
-    job_status: job.status,
-    allowed_actions: allowed,
-    ...(refused.verdict === 'refused' ? { missing: refused.guards } : {}),
-  };
-  const options =
-    allowed.length === 0 ? `no action is open now: ${nextFor(job)}` : `open now: ${allowed.join(', ')}`;
-  if (refused.verdict === 'no_such_transition' || refused.code === 'action_not_allowed') {
-    return new VelvetError('action_not_allowed', `${on} from ${job.status}`, {
-      detail: `A job in status ${job.status} does not take '${on}'; ${options}.`,
-      extra,
-    });
-  }
-  return new VelvetError(refused.code, `${on} refused: ${refused.guards.join(', ')}`, { extra });
-}
-
-/** What to do where nothing is offered. */
-function nextFor(job: Job): string {
-  if (isOver(job)) return 'it has ended, and a new rotation can be created';
-  return kindOf(job) === 'automatic'
-    ? 'it moves by itself, so wait and follow its stream'
-    : 'its `error` and its consumers say why';
 }

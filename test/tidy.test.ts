@@ -70,8 +70,16 @@ const layers: readonly (readonly [place: string, may: readonly string[]])[] = [
   ['shared/audit/', ['shared/audit/', 'shared/rotation/', 'shared/redis/', 'shared/lib/', 'zod', 'node:']],
   [
     'shared/transition.ts',
-    ['shared/rotation/', 'shared/redis/', 'shared/queue/', 'shared/lib/', 'shared/manifest/'],
+    [
+      'shared/refusal.ts',
+      'shared/rotation/',
+      'shared/redis/',
+      'shared/queue/',
+      'shared/lib/',
+      'shared/manifest/',
+    ],
   ],
+  ['shared/refusal.ts', ['shared/rotation/', 'shared/lib/']],
   ['shared/moves.ts', ['shared/rotation/', 'shared/lib/']],
   ['shared/times.ts', []],
   ['api/', ['api/', 'shared/', 'hono', '@hono/', 'zod', 'node:', 'type ioredis', 'type zod']],

@@ -38,6 +38,10 @@ export interface CredentialKeys {
   readonly server: string;
   /** Tasks that were decided and not yet acknowledged by the queue: task id → payload. */
   readonly outbox: string;
+  /** The alarms that were raised and are not over: alarm id (a leak's is its job's) → what is to be told, as JSON. */
+  readonly alarms: string;
+  /** What each channel accepted of an alarm: channel → receipt, as JSON. */
+  readonly receipts: (alarmId: string) => string;
   readonly job: (jobId: string) => string;
   readonly rows: (jobId: string) => string;
   /** What an operator typed, sealed to the stage worker; `valueKeepMs` at most, and gone once it was read. */
@@ -74,6 +78,8 @@ function keysOf(credential: string, env: string): CredentialKeys {
     calls: `${base}:calls`,
     server: `${base}:server`,
     outbox: `${base}:outbox`,
+    alarms: `${base}:alarms`,
+    receipts: (alarmId) => `${base}:receipts:${part(alarmId)}`,
     job: (jobId) => `${base}:job:${part(jobId)}`,
     rows: (jobId) => `${base}:rows:${part(jobId)}`,
     value: (id) => `${base}:value:${part(id)}`,

@@ -11,14 +11,41 @@ export const rowStatuses = [
 ] as const;
 export type RowStatus = (typeof rowStatuses)[number];
 
-/** Which of a row's statuses a phase moves. `prove` is the second proving, in `revoking`; `inspect` is a test's look, which changes nothing. */
-export const phases = ['distribute', 'validate', 'prove', 'inspect'] as const;
+/**
+ * Which of a row's statuses a phase moves. `prove` is the second proving, in `revoking`; `inspect` is a test's look, which changes
+ * nothing; `lockout` is an emergency's proof that the dead token is refused, where `failed` means leaking.
+ */
+export const phases = ['distribute', 'validate', 'prove', 'inspect', 'lockout'] as const;
 export type Phase = (typeof phases)[number];
 
 export const grades = ['possession', 'presented', 'read_back', 'by_hand', 'status_only'] as const;
 export type Grade = (typeof grades)[number];
 
+/** How a consumer answered after its token was revoked. All but the first and the last mean that it leaks. */
+export const lockoutClasses = [
+  'locked_out',
+  'accepting',
+  'forbidden',
+  'erroring',
+  'unreachable',
+  'on_other_token',
+] as const;
+export type LockoutClass = (typeof lockoutClasses)[number];
+
 const instant = z.number().int().nonnegative();
+
+const lockoutSchema = z.object({
+  /** Null: not asked since the revoke; a person said. */
+  class: z.enum(lockoutClasses).nullable(),
+  http_status: z.number().nullable(),
+  /** Its 401 says less than it seems: it was not seen to answer well before the revoke. */
+  weak: z.boolean(),
+  /** It had no successful baseline, just before the revoke. */
+  uncontrolled: z.boolean(),
+  /** From the vendor's confirmation to the first 401, in ms; null before, and where a person said it. */
+  time_to_lockout_ms: z.number().int().nonnegative().nullable(),
+});
+export type Lockout = z.infer<typeof lockoutSchema>;
 
 /** What is pinned of the manifest's row when the job is created, as the manifest spells it. */
 const pinnedSchema = z.looseObject({
@@ -61,6 +88,8 @@ export const rowSchema = z.object({
   started: z.object({ fence: z.string(), until: instant }).nullable().default(null),
   /** A write of the new value was begun here, and no look since has shown another one: the row counts as holding it. */
   touched: z.boolean().default(false),
+  /** Of an emergency: how the consumer answered since, and how it did just before the revoke. */
+  lockout: lockoutSchema.nullable().default(null),
   /** Until then (wall clock, ms) a write whose answer was lost may still be applied, beside the one in `started`. */
   quiet_after: instant.default(0),
   /** Named in a forced revoke: left unproven by an operator's word, which holds for that one revoke. */
@@ -100,6 +129,7 @@ export function newRow(pinned: PinnedRow, at: number): Row {
     paced_until: null,
     started: null,
     touched: false,
+    lockout: null,
     quiet_after: 0,
     stale: false,
     receipt: null,

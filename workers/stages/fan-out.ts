@@ -156,6 +156,7 @@ export const rowEffect: Readonly<Record<Phase, Effect>> = {
   validate: 'probe_row',
   prove: 'probe_row',
   inspect: 'inspect_row',
+  lockout: 'lockout_row',
 };
 
 /** Which tasks an open row needs. A consumer that answered without proof also needs its destination read back. */

@@ -19,7 +19,8 @@ export function tellStuck(deps: NotifierDeps): Handler {
       if (stuck === null || (await deps.store.hasReceipt(job, receipt))) return 'done';
       const said = { title: 'Stuck', rest: `: ${escaped(stuck.reason)}` };
       const text = about(job, said, deps.publicUrl);
-      if ((await post(deps, context, { ref: task, to: 'alert', text })) === null) return 'done';
+      const logged = { notice: 'stuck', status: job.status };
+      if ((await post(deps, context, { ref: task, to: 'alert', text, logged })) === null) return 'done';
       await deps.store.recordReceipt(job, receipt, deps.clock.now());
       return 'done';
     },
@@ -40,7 +41,8 @@ export function tellOverdue(deps: NotifierDeps): Handler {
           ? 'No rotation is open: begin one.'
           : `Job \`${job.jobId}\` stands in ${job.status}: go on with it.`;
       const text = `Rotation overdue: \`${escaped(task.credential)}\` (${task.env}) was due on ${isoTime(task.version)}, and has the same value since ${isoTime(since)}. ${next}`;
-      if ((await post(deps, context, { ref: task, to: 'alert', text })) === null) return 'done';
+      const logged = { notice: 'overdue' };
+      if ((await post(deps, context, { ref: task, to: 'alert', text, logged })) === null) return 'done';
       await deps.schedules.note(task, { told_overdue: task.version });
       return 'done';
     },
@@ -77,7 +79,8 @@ export async function tellOfTest(deps: NotifierDeps, context: TaskContext, job: 
     const said = wrongIn(job, rows, drifted ? 'Drift' : 'The drift check could not look at everything');
     const text = about(job, said, deps.publicUrl);
     const to = drifted ? 'alert' : 'operators';
-    if ((await post(deps, context, { ref: job, to, text })) === null) return;
+    const logged = { notice: drifted ? 'drift' : 'drift check', status: job.status };
+    if ((await post(deps, context, { ref: job, to, text, logged })) === null) return;
   }
   await deps.schedules.note(job, { told_test: finding });
 }

@@ -18,7 +18,8 @@ export function notify(deps: NotifierDeps): Handler {
       if (text === null || (await deps.store.hasReceipt(job, receipt))) return 'done';
       const person = job.movedBy?.slackUserId ?? null;
       const to = person === null ? 'operators' : { person };
-      if ((await post(deps, context, { ref: job, to, text })) === null) return 'done';
+      const logged = { status: job.status };
+      if ((await post(deps, context, { ref: job, to, text, logged })) === null) return 'done';
       await deps.store.recordReceipt(job, receipt, deps.clock.now());
       return 'done';
     },

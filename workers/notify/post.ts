@@ -28,23 +28,25 @@ export interface Message {
   /** A person's Slack id, or one of the channels. */
   readonly to: 'alert' | 'operators' | { readonly person: string };
   readonly text: string;
+  /** What the log says of it, beside to whom. */
+  readonly logged: Readonly<Record<string, string>>;
 }
 
 /** Answers Slack's `ts` once Slack accepted it; null where there is no Slack to tell. Whom Slack does not know is told in the operators' channel. */
 export async function post(
   deps: NotifierDeps,
   context: TaskContext,
-  { ref, to, text }: Message,
+  { ref, to, text, logged }: Message,
 ): Promise<string | null> {
   const { slack } = deps;
   if (slack === null) {
-    context.log.warn('nobody told: SL_BOT_NOTIFY is not set');
+    context.log.warn('nobody told: SL_BOT_NOTIFY is not set', logged);
     return null;
   }
   const { operatorChannel, alertChannel } = slack;
   const send = async (channel: string) => {
     const ts = await slack.client.post(callOf(deps, context, ref), channel, text);
-    context.log.info('told', { to: channel, slack_ts: ts });
+    context.log.info('operator told', { ...logged, to: channel, slack_ts: ts });
     return ts;
   };
   if (to === 'alert') return send(alertChannel);

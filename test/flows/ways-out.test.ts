@@ -170,3 +170,33 @@ test.each([1, 5])(
     expect(await violations(world)).toEqual([]);
   },
 );
+
+test.each([1, 2, 3, 4, 5, 6])(
+  'what a mint that died left in its slot is emptied or named, though look %d at its value is refused',
+  async (refused) => {
+    await using world = await scheduleWorld(server.redis, { apps: one });
+    await walk(world, 'verified');
+    let stopped = false;
+    let looks = 0;
+    world.operate({ action: 'proceed_mint' });
+    await toRest(world, {
+      async turn(turn) {
+        const { strand, effect } = turn;
+        if (!stopped && strand.what.startsWith('enqueue_mint') && effect.name === 'commit') {
+          stopped = true;
+          world.kill(strand.process);
+          world.operate({ action: 'abort' });
+          return true;
+        }
+        if (!strand.what.startsWith('enqueue_cleanup') || effect.name !== 'GET /account') return false;
+        looks += 1;
+        if (looks !== refused) return false;
+        world.outside.network.spoil({ status: 403, body: '{"id":"forbidden"}', applied: false });
+        await world.turns.serve(turn);
+        return true;
+      },
+    });
+    expect([stopped, looks > 0]).toEqual([true, true]);
+    expect(await violations(world)).toEqual([]);
+  },
+);

@@ -13,4 +13,5 @@ export const keptSeeds: readonly KeptSeed[] = [
   { seed: 346, showed: 'a forced revoke with everybody skipped stood in revoking for ever' },
   { seed: 836, showed: 'a residual was resolved by word while a dead authority hid that the new token ran there' },
   { seed: 18437, showed: 'a cleanup looked twice, saw less the second time, and ended without emptying PREVIOUS' },
+  { seed: 27069, showed: 'a cleanup looked at a slot twice: the look that names saw it dead, the look that empties saw it live, so it was neither' },
 ];

@@ -10,13 +10,13 @@ import { slots } from '../vault/contract.ts';
 import { errorPatch, presentJob, speaker, step, untilQuiet, type StageDeps, type Step } from './deps.ts';
 import { cannotGoBack, oldTokenLive, onPassedValue, staleOnDead, staleOnNew } from './findings.ts';
 import { demandAnswers, lookAt, type Look } from './look.ts';
-import { emptySlots, isPromoted, isSuperseded, promote, whereItIsNow } from './promote.ts';
+import { emptySlots, pendingSlots, isPromoted, isSuperseded, promote, whereItIsNow } from './promote.ts';
 import { note, restoreRows } from './restore.ts';
 import { demandRevoked } from './revoke.ts';
 import {
   heldUnclaimed,
   leftToAPerson,
-  orphansLeft,
+  orphansIn,
   removePending,
   revokeMinted,
   type Held,
@@ -178,14 +178,15 @@ async function stayOnNew(deps: StageDeps, at: Step, rows: readonly Row[]): Promi
   demandAnswers(deps, at.job, left);
   for (const look of looks) await noteLook(deps, at, look);
   const held = await heldUnclaimed(deps, at);
-  const others = [...held.found, ...(await orphansLeft(deps, at, held))];
+  const pending = await pendingSlots(deps, at);
+  const others = [...held.found, ...orphansIn(deps, at, held, pending)];
   // What a person resolved, because nobody can look, is not found again.
   const closed = at.job.residuals.filter((one) => one.resolved_at !== null);
   const own = [...(oldLives ? [oldTokenLive(at.job)] : []), ...left.flatMap(staleOnDead)].filter(
     (one) => one.kind !== 'may_hold_dead_token' || !closed.some(({ who }) => who === one.who),
   );
   const found = [...own, ...others.filter(({ who }) => !own.some((one) => one.who === who))];
-  const patch = await emptySlots(deps, at, { previous: leftIn(deps, at, found).length === 0 });
+  const patch = await emptySlots(deps, at, pending, { previous: leftIn(deps, at, found).length === 0 });
   return close(deps, at, found, { ...patch, promoted: true });
 }
 
@@ -225,9 +226,10 @@ interface Named {
 /** Goes by the look that was taken: a second one may see less, and then nobody would be named and nothing emptied. */
 async function nameThem(deps: StageDeps, at: Step, held: Held, { found, patch }: Named): Promise<void> {
   await revokeMinted(deps, at, { own: true, fences: held.fences });
-  await removePending(deps, at);
+  const pending = await pendingSlots(deps, at);
+  await removePending(deps, at, pending);
   const named = new Set(found.map(({ kind, who }) => `${kind} ${who}`));
-  const more = [...held.found, ...(await orphansLeft(deps, at, held))];
+  const more = [...held.found, ...orphansIn(deps, at, held, pending)];
   const fresh = more.filter(({ kind, who }) => !named.has(`${kind} ${who}`));
   return close(deps, at, [...found, ...fresh], patch);
 }
@@ -241,8 +243,9 @@ async function leaveNothing(deps: StageDeps, at: Step, also: JobPatch = {}): Pro
   const { mintedBy, mintBegun } = at.job;
   const revoked =
     mintedBy === null && !mintBegun ? [] : await revokeMinted(deps, at, { own: false, fences: held.fences });
-  const orphans = await orphansLeft(deps, at, held);
-  const patch = await emptySlots(deps, at, { previous: leftIn(deps, at, orphans).length === 0 });
+  const pending = await pendingSlots(deps, at);
+  const orphans = orphansIn(deps, at, held, pending);
+  const patch = await emptySlots(deps, at, pending, { previous: leftIn(deps, at, orphans).length === 0 });
   at.context.log.info('cleaned up', { revoked: revoked.join(',') });
   return close(deps, at, orphans, { ...patch, ...also });
 }

@@ -59,6 +59,12 @@ export interface Unclaimed {
   readonly value: Secret;
 }
 
+/** One look at the pending slots. Law: whoever names what is left and empties the rest goes by the same look, so that each slot is one or the other. */
+export interface Pending {
+  readonly toEmpty: readonly string[];
+  readonly unclaimed: readonly Unclaimed[];
+}
+
 /**
  * The credential's pending slots, but for those that another open job names as its own: what this job may empty, which is its own
  * recorded attempt's, and whatever holds a dead value or the current one; and what it may not.
@@ -66,7 +72,7 @@ export interface Unclaimed {
 export async function pendingSlots(
   deps: StageDeps,
   { job, fence, context }: Pick<Step, 'job' | 'fence'> & { readonly context: Pick<TaskContext, 'signal'> },
-): Promise<{ readonly toEmpty: readonly string[]; readonly unclaimed: readonly Unclaimed[] }> {
+): Promise<Pending> {
   const open = await deps.store.openJobs(job.credential, job.env);
   const own = slots.pending(job.credential, job.mintedFence ?? 'none');
   const others = open.filter((one) => one.jobId !== job.jobId).map((one) => one.mintedFence);
@@ -95,11 +101,10 @@ export async function pendingSlots(
  */
 export async function emptySlots(
   deps: StageDeps,
-  at: Step,
+  { job, context }: Step,
+  { toEmpty, unclaimed }: Pending,
   { previous = true } = {},
 ): Promise<{ readonly vault_ref: string }> {
-  const { job, context } = at;
-  const { toEmpty, unclaimed } = await pendingSlots(deps, at);
   for (const { slot } of unclaimed)
     context.log.warn('a live value that no rotation on record minted is kept', {
       slot: deps.vault.ref(slot),

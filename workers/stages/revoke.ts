@@ -22,7 +22,7 @@ import {
   type StageDeps,
   type Step,
 } from './deps.ts';
-import { emptySlots, promote, whereItIsNow } from './promote.ts';
+import { emptySlots, pendingSlots, promote, whereItIsNow } from './promote.ts';
 
 type Later = Exclude<Verdict, 'done'>;
 
@@ -135,12 +135,14 @@ async function finish(
   detail: Record<string, unknown>,
 ): Promise<Later | undefined> {
   const { task, job, context } = at;
-  const emptied = await emptySlots(deps, at).catch(async (error: unknown) => {
-    if (!isVelvetError(error) || error.retry === 'never') throw error;
-    context.log.warn('vault slots not emptied yet', logfields(error));
-    await slotsLeft(deps, at, error);
-    return null;
-  });
+  const emptied = await pendingSlots(deps, at)
+    .then((pending) => emptySlots(deps, at, pending))
+    .catch(async (error: unknown) => {
+      if (!isVelvetError(error) || error.retry === 'never') throw error;
+      context.log.warn('vault slots not emptied yet', logfields(error));
+      await slotsLeft(deps, at, error);
+      return null;
+    });
   if (emptied === null) return { laterMs: deps.times.cleanupRetryMs };
   await deps.transitions.apply(task, 'revoke_succeeded', speaker(task, context), () => ({
     patch: { ...emptied, promoted: true, error: null },

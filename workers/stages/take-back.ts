@@ -18,7 +18,7 @@ import {
 } from './deps.ts';
 import { madeByHand, onUnclaimed, orphanIn } from './findings.ts';
 import { demandAnswers, lookAt, type Look } from './look.ts';
-import { emptySlot, pendingSlots } from './promote.ts';
+import { emptySlot, pendingSlots, type Pending } from './promote.ts';
 
 /** Who holds values of forgotten mints, and the fences of those. */
 export interface Held {
@@ -68,8 +68,7 @@ async function ownFences(deps: StageDeps, { job, fence, context }: Step): Promis
 }
 
 /** Live values that no record names, that nobody was seen to hold, and whose tokens this job cannot end. */
-export async function orphansLeft(deps: StageDeps, at: Step, held: Held): Promise<readonly Finding[]> {
-  const { unclaimed } = await pendingSlots(deps, at);
+export function orphansIn(deps: StageDeps, at: Step, held: Held, { unclaimed }: Pending): readonly Finding[] {
   const prefix = slots.pendingPrefix(at.job.credential);
   return unclaimed
     .filter(({ slot }) => !held.fences.has(slot.slice(prefix.length)))
@@ -153,10 +152,13 @@ async function currentHandle(deps: StageDeps, { job, fence, context }: Step): Pr
 }
 
 /** Empties the pending slots that are the job's to empty, but for its new value's. */
-export async function removePending(deps: StageDeps, at: Step): Promise<void> {
-  const { job, context } = at;
+export async function removePending(
+  deps: StageDeps,
+  { job, context }: Step,
+  { toEmpty }: Pending,
+): Promise<void> {
   const own = slots.pending(job.credential, job.mintedFence ?? 'none');
-  for (const slot of (await pendingSlots(deps, at)).toEmpty) {
+  for (const slot of toEmpty) {
     if (slot !== own) await underLease(deps, job, context, (call) => emptySlot(deps.vault, call, slot));
   }
 }

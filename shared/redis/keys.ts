@@ -108,8 +108,12 @@ export const systemKeys = {
   serviceTokens: `${system}:service-tokens`,
   /** Changes when Redis has lost data: resumes across it are answered with a reset. */
   epoch: `${system}:epoch`,
-  /** Which stage process does a duty that one alone should do; a minute at most. */
+  /** Which process has a duty that one alone should do: for a moment, or for as long as it is not due again. */
   duty: (name: string) => `${system}:duty:${part(name)}`,
+  /** There while a channel of the alarm is to be left alone: its provider asked for it, or took a message a moment ago. */
+  alarmPause: (channel: string) => `${system}:alarm-pause:${part(channel)}`,
+  /** Which channels of the alarm the families have (`has.<family>`), and what became of the last message on each (`last.<channel>`). */
+  alarmChannels: `${system}:alarm-channels`,
   /** What a question was answered; gone when nobody can be waiting for it any more. */
   answer: (id: string) => `${system}:answer:${part(id)}`,
   /** Alive while a process of the family beats. */

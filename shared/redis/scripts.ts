@@ -20,6 +20,9 @@ export const scriptTable = {
   retire:    { file: 'retire.lua',     keys: 4 },
   hold:      { file: 'hold.lua',       keys: 1 },
   openEpoch: { file: 'open-epoch.lua', keys: 1 },
+  raiseAlarm: { file: 'raise-alarm.lua', keys: 2 },
+  writeReceipt: { file: 'write-receipt.lua', keys: 3 },
+  endAlarm:  { file: 'end-alarm.lua',  keys: 2 },
 } as const satisfies Record<string, { file: string; keys: number }>;
 export type ScriptName = keyof typeof scriptTable;
 
@@ -37,7 +40,7 @@ export const answers = {
 } as const;
 
 const read = (file: string) => readFileSync(new URL(`./lua/${file}`, import.meta.url), 'utf8');
-const lib = `${read('lib.lua')}\n${read('lib-rows.lua')}`;
+const lib = ['lib.lua', 'lib-rows.lua', 'lib-alarm.lua'].map(read).join('\n');
 const loaded = Object.fromEntries(
   Object.entries(scriptTable).map(([name, { file }]) => {
     const source = `${lib}\n${read(file)}`;

@@ -11,7 +11,12 @@ const sources = new Map(
 );
 
 test('are those of the table, and what they share', () => {
-  const wanted = [...Object.values(scriptTable).map(({ file }) => file), 'lib.lua', 'lib-rows.lua'];
+  const wanted = [
+    ...Object.values(scriptTable).map(({ file }) => file),
+    'lib.lua',
+    'lib-rows.lua',
+    'lib-alarm.lua',
+  ];
   expect([...sources.keys()].toSorted()).toEqual(wanted.toSorted());
 });
 

@@ -50,6 +50,9 @@ export const scriptKeys: Readonly<Record<ScriptName, readonly string[]>> = {
   retire: [keys.seals, keys.events, keys.open, keys.calls],
   hold: [keys.anchoring],
   openEpoch: [systemKeys.epoch],
+  raiseAlarm: [keys.alarms, keys.calls],
+  writeReceipt: [keys.receipts('job-1'), keys.events, keys.seq],
+  endAlarm: [keys.alarms, keys.receipts('job-1')],
 };
 
 /** The SHA-1 by which a call names the seal that it read. */
@@ -124,6 +127,15 @@ export const goodArgs: Readonly<Record<ScriptName, Arg>> = {
   },
   hold: { holder: 'one', ms: 60_000 },
   openEpoch: { from: '', to: 'epoch1' },
+  raiseAlarm: {
+    commit_id: 'call-1',
+    id: 'job-1',
+    at: 1_700_000_000_000,
+    fresh: true,
+    texts: ['"kind":"drill"'],
+  },
+  writeReceipt: { channel: 'slack', wake: keys.wake, texts: ['', '{"rev":1}', ...said('alarm_delivered')] },
+  endAlarm: { id: 'job-1', rev: 1, keep_ms: 60_000 },
 };
 
 /** Sends the good call of a script, different where the test says so. */

@@ -43,6 +43,9 @@ const arrangements: Readonly<Record<ScriptName, (world: StoreWorld) => Promise<u
   },
   hold: async () => undefined,
   openEpoch: async () => undefined,
+  raiseAlarm: async () => undefined,
+  writeReceipt: async () => undefined,
+  endAlarm: (world) => send(world, 'raiseAlarm'),
 };
 
 async function arranged(name: ScriptName): Promise<StoreWorld> {
@@ -67,6 +70,9 @@ const firstAnswers: Readonly<Record<ScriptName, readonly unknown[]>> = {
   retire:    [0],
   hold:      [0],
   openEpoch: [0, 'epoch1'],
+  raiseAlarm: [0],
+  writeReceipt: [0],
+  endAlarm:  [0],
 };
 
 /** What is read once is not answered twice: see the test of its own. */
@@ -216,6 +222,10 @@ const refusals: readonly Answer[] = [
   { script: 'retire',    says: 'nothing is sealed', given: (world) => world.redis.del(keys.seals), answer: [-2] },
   { script: 'retire',    says: 'a job of theirs is open', given: (world) => world.redis.sadd(keys.open, 'job-0'), answer: [-4, 'job-0'] },
   { script: 'hold',      says: 'held by another', given: (world) => send(world, 'hold', { holder: 'two' }), answer: [-4, 'two'] },
+  { script: 'writeReceipt', says: 'somebody else wrote the receipt', given: (world) => world.redis.hset(keys.receipts('job-1'), 'slack', '{}'), answer: [-6] },
+  { script: 'writeReceipt', says: 'the receipt that was read is gone', sent: { texts: ['{}', '{"rev":1}'] }, answer: [-6] },
+  { script: 'endAlarm',  says: 'it was raised again', given: (world) => send(world, 'raiseAlarm', { commit_id: 'call-2', fresh: false }), answer: [-6] },
+  { script: 'endAlarm',  says: 'it is off the list', given: (world) => world.redis.del(keys.alarms), answer: [0] },
   { script: 'openEpoch', says: 'somebody else opened one', given: (world) => world.redis.set(systemKeys.epoch, 'epoch9'), answer: [1, 'epoch9'] },
 ];
 

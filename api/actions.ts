@@ -1,12 +1,12 @@
 // What each action of an operator writes: the event of the table, the rows that it opens again, the note that it leaves.
 import { VelvetError } from '../shared/lib/errors.ts';
 import { isWrittenByHand } from '../shared/manifest/vendors.ts';
+import { beginRevocation } from '../shared/begin-revocation.ts';
 import { refusal } from '../shared/refusal.ts';
-import { offeredActions } from '../shared/rotation/carried-out.ts';
 import type { JobRef } from '../shared/rotation/effects.ts';
 import type { Job } from '../shared/rotation/job.ts';
 import type { Status } from '../shared/rotation/statuses.ts';
-import { decide } from '../shared/rotation/machine.ts';
+import { decide, operatorActions } from '../shared/rotation/machine.ts';
 import {
   provenByVelvet,
   rowStep,
@@ -20,10 +20,11 @@ import {
   type Row,
 } from '../shared/rotation/rows.ts';
 import type { Applied, RowChange, Speaker } from '../shared/transition.ts';
+import { askingLeaksAgain, resolvingLeak } from './leaks.ts';
 import type { ApiDeps } from './router.ts';
 import { provenAgain, revoking } from './revoke-gate.ts';
 import type { StageBody } from './stage-bodies.ts';
-import { carriedOut, operatorOf, stop } from './stopping.ts';
+import { operatorOf, stop } from './stopping.ts';
 import { submitValue } from './submit-value.ts';
 
 export async function act(deps: ApiDeps, ref: JobRef, body: StageBody, by: Speaker): Promise<void> {
@@ -37,26 +38,23 @@ export async function act(deps: ApiDeps, ref: JobRef, body: StageBody, by: Speak
       await transitions.apply(ref, 'retry', by, (job) => retrying(deps, job, body.consumer_ids));
       return;
     case 'proceed_mint':
-      await transitions.apply(ref, 'proceed_mint', by, (job) =>
-        carriedOut(job, 'proceed_mint', {
-          facts: { confirm: body.confirm ?? null, acknowledgeDead: body.acknowledge_dead ?? false },
-          patch: { minted_by: operatorOf(by), error: null },
-          detail: body.acknowledge_dead === true ? { acknowledge_dead: true } : {},
-        }),
-      );
+      await transitions.apply(ref, 'proceed_mint', by, () => ({
+        facts: { confirm: body.confirm ?? null, acknowledgeDead: body.acknowledge_dead ?? false },
+        patch: { minted_by: operatorOf(by), error: null },
+        detail: body.acknowledge_dead === true ? { acknowledge_dead: true } : {},
+      }));
       return;
     case 'submit_value':
       await submitValue(deps, ref, body, by);
       return;
     case 'proceed_revoke':
-      await transitions.apply(ref, 'proceed_revoke', by, async (job) =>
-        carriedOut(job, 'proceed_revoke', await revoking(deps, job, body, by)),
-      );
+      await proceedRevoke(deps, ref, body, by);
       return;
     case 'verify':
-      await transitions.apply(ref, 'verify', by, (job) =>
-        carriedOut(job, 'verify', { patch: { error: null } }),
-      );
+      await transitions.apply(ref, 'verify', by, () => ({ patch: { error: null } }));
+      return;
+    case 'resolve_leak':
+      await transitions.apply(ref, 'resolve_leak', by, (job) => resolvingLeak(deps, job, body, by));
       return;
     case 'mark_revoked':
     case 'abort':
@@ -65,6 +63,31 @@ export async function act(deps: ApiDeps, ref: JobRef, body: StageBody, by: Speak
       await stop(deps, ref, body, by);
       return;
   }
+}
+
+/** The same word at two gates: the end of a rotation, and the beginning of an emergency. */
+async function proceedRevoke(
+  deps: ApiDeps,
+  ref: JobRef,
+  body: Extract<StageBody, { action: 'proceed_revoke' }>,
+  by: Speaker,
+): Promise<void> {
+  const job = await deps.store.load(ref);
+  if (job?.flowType === 'revocation') {
+    const { ticket_id: ticketId, confirm = null, preempt = job.preempt } = body;
+    await beginRevocation(deps, ref, by, { ticketId: ticketId ?? job.ticketId, confirm, preempt });
+    return;
+  }
+  if (body.preempt !== undefined) throw onlyOfAnEmergency();
+  await deps.transitions.apply(ref, 'proceed_revoke', by, (now) => revoking(deps, now, body, by));
+}
+
+function onlyOfAnEmergency(): VelvetError {
+  return new VelvetError('invalid_request', 'preempt at the gate of a rotation', {
+    detail:
+      "'preempt' is for an emergency: at this gate it means nothing. Leave it out and send it again; nothing was changed.",
+    extra: { fields: ['preempt'] },
+  });
 }
 
 /** Which rows a retry opens again, if the status has rows at all. Throws `nothing_to_retry`, saying why none would open. */
@@ -80,6 +103,7 @@ async function retrying(
     const again = job.status === 'revoke_failed' && !job.promoting ? await provenAgain(deps, job) : {};
     return { patch: { error: null }, ...again };
   }
+  if (phase === 'lockout') return askingLeaksAgain(deps, job, consumerIds);
   const rows = await deps.store.rows(job);
   demandKnown(rows, consumerIds ?? []);
   const again = rowsToRetry(rows, job, consumerIds).map((row) => row.consumer_id);
@@ -100,6 +124,7 @@ const withRows: readonly Status[] = [
   'validate_partial',
   'validate_failed',
   'validated',
+  'rev_leaked',
 ];
 
 /**
@@ -135,7 +160,7 @@ function nothingWouldOpen(job: Job, asked: readonly string[]): VelvetError {
       : job.status === 'validated'
         ? 'No row here was proven by Velvet itself. Name in `consumer_ids` the rows to be asked again; one that was skipped before anything was written to it stays skipped in this job.'
         : 'No failed row matches. Leave `consumer_ids` out to retry every failed row, or name rows that are `failed` or `skipped`; one that was skipped before anything was written to it stays skipped in this job.';
-  const extra = { job_status: job.status, allowed_actions: offeredActions(job) };
+  const extra = { job_status: job.status, allowed_actions: operatorActions(job) };
   return new VelvetError('nothing_to_retry', 'nothing would open', { detail: why, extra });
 }
 
@@ -163,7 +188,9 @@ async function settle(
   demandKnown(await deps.store.rows(ref), [body.consumer_id]);
   await deps.transitions.settleRow(ref, body.consumer_id, by, (row, job): RowChange => {
     const phase = job.phase ?? 'distribute';
-    const to = rowStep(statusIn(row, phase), confirming ? 'confirm' : 'skip');
+    // Of a consumer that leaks nobody's word is taken one by one: resolve_leak asks for all of them together.
+    const leaks = phase === 'lockout' && statusIn(row, phase) === 'failed';
+    const to = leaks ? null : rowStep(statusIn(row, phase), confirming ? 'confirm' : 'skip');
     const decision = decide(job, body.action, { rowAllows: to !== null });
     if (decision.verdict !== 'go' || to === null)
       throw refusal(
@@ -171,10 +198,10 @@ async function settle(
         body.action,
         decision.verdict === 'go' ? { verdict: 'no_such_transition' } : decision,
       );
-    if (confirming) demandAcknowledged(row, body);
+    if (confirming) demandAcknowledged(row, phase, body);
     const note = confirming ? body.note : body.reason;
     const proof =
-      confirming && phase !== 'distribute'
+      confirming && phase !== 'distribute' && phase !== 'lockout'
         ? ({ proof: 'by_hand', proven_at: deps.clock.now() } as const)
         : {};
     const acknowledged =
@@ -183,18 +210,20 @@ async function settle(
         : {};
     // Whoever confirms a row says that the new value is there: a cleanup must look, and a restore must put the old one back.
     // Where nobody but a person writes, that word is what a write's answer is elsewhere.
-    const held = confirming
-      ? {
-          touched: true,
-          ...(phase === 'distribute' && isWrittenByHand(row.pinned.update_method)
-            ? { holds: 'new' as const }
-            : {}),
-        }
-      : {};
+    const held =
+      confirming && phase !== 'lockout'
+        ? {
+            touched: true,
+            ...(phase === 'distribute' && isWrittenByHand(row.pinned.update_method)
+              ? { holds: 'new' as const }
+              : {}),
+          }
+        : {};
     const settled = { ...row, ...proof, ...held, note, confirmed_by: operatorOf(by), error: null };
     return {
       row: withStatus(settled, phase, to),
       event: confirming ? 'row_confirmed' : 'row_skipped',
+      on: body.action,
       detail: { note, error_before: row.error, ...acknowledged },
     };
   });
@@ -203,9 +232,10 @@ async function settle(
 /** A consumer that proved to run on another value is not talked into being safe by accident. */
 function demandAcknowledged(
   row: Row,
+  phase: Phase,
   body: Extract<StageBody, { action: 'confirm_consumer' | 'skip_consumer' }>,
 ): void {
-  const disproven = row.holds === 'old' || row.holds === 'other';
+  const disproven = phase !== 'lockout' && (row.holds === 'old' || row.holds === 'other');
   if (!disproven || (body.action === 'confirm_consumer' && body.acknowledge_disproof === true)) return;
   const detail = `${row.consumer_id} was seen to hold ${row.holds === 'old' ? 'the old value' : 'a value that is neither old nor new'}. If you know better, send confirm_consumer again with acknowledge_disproof: true; it becomes part of the audit trail.`;
   throw new VelvetError('not_acknowledged', `${row.consumer_id} is disproven`, { detail });

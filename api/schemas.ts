@@ -1,5 +1,6 @@
 // The wire: what requests must look like (an operator's actions: stage-bodies.ts) and what answers look like. The same schemas validate and make /openapi.json.
 import { z } from '@hono/zod-openapi';
+import { targets } from '../shared/rotation/job-record.ts';
 import { statusNames } from '../shared/rotation/statuses.ts';
 import { systemOperator } from '../shared/redis/events.ts';
 import { scopes } from '../shared/redis/system-store.ts';
@@ -30,10 +31,23 @@ export const limitQuery = z.strictObject({
     .openapi({ param: { name: 'limit', in: 'query' } }),
 });
 
-const flowType = z.enum(['operational', 'testing'], {
+const flowType = z.enum(['operational', 'revocation', 'testing'], {
   error:
-    "must be 'operational' or 'testing' (a dry run, which changes nothing): 'revocation' comes with a later release",
+    "must be 'operational', 'revocation' (an emergency: revoke at once) or 'testing' (a dry run, which changes nothing)",
 });
+
+export const preempt = z.boolean().optional().openapi({
+  description:
+    'Of an emergency: stop the rotation that is open, and take its tokens over. Without it an open rotation is a 409 `rotation_open`.',
+});
+
+/** Fields that one flow alone has, with the flow. */
+const ofFlow = {
+  force_revoke: 'operational',
+  replaces: 'operational',
+  target: 'revocation',
+  preempt: 'revocation',
+} as const;
 
 export const createBody = z
   .strictObject({
@@ -50,6 +64,20 @@ export const createBody = z
       description: "The credential's name; where it is sent it must match.",
     }),
     reason: words(1000).optional(),
+    target: z.enum(targets).optional().openapi({
+      description:
+        'Of an emergency, beside an open rotation: which of its tokens leaked. Left out, everything that may be live is revoked.',
+    }),
+    preempt,
+    replaces: words(64).optional().openapi({
+      description:
+        'The `rev_done` emergency whose dead token this rotation replaces: its verify expects a dead one.',
+    }),
+  })
+  .superRefine((body, issues) => {
+    for (const [field, flow] of Object.entries(ofFlow) as [keyof typeof ofFlow, string][])
+      if (body[field] !== undefined && body[field] !== false && body.flow_type !== flow)
+        issues.addIssue({ code: 'custom', path: [field], message: `is for flow_type '${flow}' alone` });
   })
   .openapi('CreateRotation', {
     example: {

@@ -1,17 +1,16 @@
 // The wire: the body of each operator's action on a job, one strict shape for each.
 import { z } from '@hono/zod-openapi';
 import { faultOfValue } from '../shared/lib/typed-value.ts';
-import { operatorActionNames } from '../shared/rotation/machine.ts';
 import { residualKindNames } from '../shared/rotation/residuals.ts';
-import { ticket, words } from './schemas.ts';
+import { preempt, ticket, words } from './schemas.ts';
 
 const version = z.int().positive().optional().openapi({
   description: "The job's version that you decided on; refused with version_moved where it has moved.",
 });
 const consumerId = words(120);
 
-/** One shape per action; those of the table that this release does not carry out are refused by the job, not by the schema. */
-const carriedShapes = [
+/** One shape per action of the table. */
+const shapes = [
   z.strictObject({ action: z.literal('verify'), version }),
   z.strictObject({
     action: z.literal('proceed_mint'),
@@ -40,7 +39,10 @@ const carriedShapes = [
     action: z.literal('proceed_revoke'),
     version,
     ticket_id: ticket(0).optional(),
-    confirm: z.string().optional(),
+    confirm: z.string().optional().openapi({
+      description: "The credential's name. An emergency does not start without it.",
+    }),
+    preempt,
     acknowledge_stale: z.array(consumerId).optional().openapi({
       description: 'With force_revoke: exactly the consumers that are unproven, and may lose access.',
     }),
@@ -81,11 +83,19 @@ const carriedShapes = [
     note: words(2000).optional(),
     ticket_id: ticket(1).optional(),
   }),
+  z.strictObject({
+    action: z.literal('resolve_leak'),
+    version,
+    notes: z
+      .array(z.strictObject({ consumer_id: consumerId, note: words(2000) }))
+      .min(1)
+      .openapi({
+        description:
+          'For each leaking consumer how it was seen, or made sure, that it uses the dead token no more.',
+      }),
+  }),
 ] as const;
-const carried: readonly string[] = carriedShapes.map((shape) => shape.shape.action.value);
-export const laterActions = operatorActionNames.filter((name) => !carried.includes(name));
-
 export const stageBody = z
-  .discriminatedUnion('action', carriedShapes)
+  .discriminatedUnion('action', shapes)
   .openapi('StageAction', { example: { action: 'verify' } });
 export type StageBody = z.infer<typeof stageBody>;

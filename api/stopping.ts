@@ -1,11 +1,9 @@
 // Stopping a rotation and dealing with what it left behind: abort, restore, mark_revoked, resolve_residual. The worker does it; here it is decided and recorded.
 import { VelvetError } from '../shared/lib/errors.ts';
-import { refusal } from '../shared/refusal.ts';
-import { isCarriedOut, offeredActions } from '../shared/rotation/carried-out.ts';
 import type { JobRef } from '../shared/rotation/effects.ts';
 import type { JobPatch } from '../shared/rotation/job-record.ts';
 import type { Job } from '../shared/rotation/job.ts';
-import { decide } from '../shared/rotation/machine.ts';
+import { decide, operatorActions } from '../shared/rotation/machine.ts';
 import { openResiduals, resolved, type Residual } from '../shared/rotation/residuals.ts';
 import type { Row } from '../shared/rotation/rows.ts';
 import type { Applied, Speaker } from '../shared/transition.ts';
@@ -20,19 +18,10 @@ export async function stop(deps: ApiDeps, ref: JobRef, body: Stopping, by: Speak
   const patch: JobPatch = { ...ticket, error: null, cleanup_since: deps.clock.now() };
   await deps.transitions.apply(ref, body.action, by, async (job) => {
     const plain: Applied = { patch, detail: ticket };
-    if (body.action === 'abort') return carriedOut(job, 'abort', aborting(job, body.restore ?? false, plain));
-    if (body.action === 'resolve_residual')
-      return carriedOut(job, 'resolve_residual', await resolving(deps, job, body, patch));
-    return carriedOut(job, body.action, plain);
+    if (body.action === 'abort') return aborting(job, body.restore ?? false, plain);
+    if (body.action === 'resolve_residual') return resolving(deps, job, body, patch);
+    return plain;
   });
-}
-
-/** What the table allows and this release does not carry out yet is refused like what the table refuses. */
-export function carriedOut(job: Job, action: StageBody['action'], applied: Applied): Applied {
-  const known = decide(job, action, applied.facts).verdict !== 'no_such_transition';
-  if (known && !isCarriedOut(job.status, action))
-    throw refusal(job, action, { verdict: 'no_such_transition' });
-  return applied;
 }
 
 export function operatorOf(by: Speaker): string | null {
@@ -47,7 +36,7 @@ function aborting(job: Job, restore: boolean, { patch, detail }: Applied): Appli
     throw new VelvetError('action_not_allowed', 'nothing to restore', {
       detail:
         'There is nothing to go back to: the current token was dead when this job began, or the new value is the current one already. Send abort without restore; consumers that hold the new value keep it.',
-      extra: { job_status: job.status, allowed_actions: offeredActions(job) },
+      extra: { job_status: job.status, allowed_actions: operatorActions(job) },
     });
   }
   return {
@@ -75,7 +64,7 @@ async function resolving(deps: ApiDeps, job: Job, body: Resolving, patch: JobPat
     throw new VelvetError('action_not_allowed', 'old_token_live is not resolved by word', {
       detail:
         'A live old token is closed by `restore` (back to it), or by `mark_revoked` after you revoked it by hand: send one of these.',
-      extra: { job_status: job.status, allowed_actions: offeredActions(job) },
+      extra: { job_status: job.status, allowed_actions: operatorActions(job) },
     });
   }
   const rows = await lookedAt(deps, job, one);

@@ -8,7 +8,6 @@ import { decide } from '../shared/rotation/machine.ts';
 import type { Speaker } from '../shared/transition.ts';
 import type { ApiDeps } from './router.ts';
 import type { StageBody } from './stage-bodies.ts';
-import { carriedOut } from './stopping.ts';
 
 type Submitting = Extract<StageBody, { action: 'submit_value' }>;
 
@@ -21,7 +20,7 @@ export async function submitValue(
 ): Promise<void> {
   const id = randomUUID();
   await deps.transitions.apply(ref, 'submit_value', by, async (job) => {
-    const applied = carriedOut(job, 'submit_value', { patch: { value_id: id, error: null } });
+    const applied = { patch: { value_id: id, error: null } };
     // A job that takes no value now gets none, not even sealed.
     if (decide(job, 'submit_value').verdict !== 'go') return applied;
     const box = await sealedFor(job.jobId, new Secret(body.value), demandKey(deps.sealKey));

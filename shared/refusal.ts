@@ -1,12 +1,12 @@
 // What a refusal of the state machine is to whoever asked: its code, what is open now, and what to do next.
 import { VelvetError } from './lib/errors.ts';
-import { offeredActions } from './rotation/carried-out.ts';
+import { operatorActions } from './rotation/machine.ts';
 import { isOver, kindOf, type Job } from './rotation/job.ts';
 import type { JobEvent, Refusal } from './rotation/machine.ts';
 
 /** A `VelvetError` with the guard's own code, or `action_not_allowed` where the status does not take the event at all. */
 export function refusal(job: Job, on: JobEvent, refused: Refusal): VelvetError {
-  const allowed = offeredActions(job);
+  const allowed = operatorActions(job);
   const extra = {
     job_status: job.status,
     allowed_actions: allowed,

@@ -11,6 +11,9 @@ export interface Times {
   readonly proveForMs: number;
   readonly proveAgainForMs: number;
   readonly inspectForMs: number;
+  readonly baselineMs: number;
+  readonly lockoutProbeMs: number;
+  readonly lockoutPollMs: number;
   readonly healthcheckAfterHerokuMs: number;
   readonly retryBackoffMs: number;
   readonly retryBackoffMaxMs: number;
@@ -74,6 +77,12 @@ export const times: Times = {
   proveAgainForMs: 60_000,
   /** How long a test waits for a consumer that does not answer well, before it says so: a restart takes about that long. */
   inspectForMs: 30_000,
+  /** The specification: all consumers are asked together just before the revoke, and it waits for no longer. */
+  baselineMs: 3_000,
+  /** A leak is told by two seconds after the settle window: one that hangs through its end is called unreachable then. */
+  lockoutProbeMs: 2_000,
+  /** How often a consumer that is not locked out yet is asked again: lock-out is measured in seconds, and there may be 200. */
+  lockoutPollMs: 1_000,
   /** The specification's default for `healthcheck_after` on Heroku: old and new dynos overlap while the router drains. */
   healthcheckAfterHerokuMs: 30_000,
   /** First pause before an attempt is repeated; doubles each time. */

@@ -4,15 +4,24 @@ import { VelvetError, isVelvetError } from './lib/errors.ts';
 import type { Fence } from './lib/lease.ts';
 import type { Relay } from './queue/enqueue.ts';
 import { refusal } from './refusal.ts';
-import { eventOf, rowEventOf, systemOperator } from './redis/events.ts';
+import {
+  changeOf,
+  closingsOf,
+  jobAfter,
+  moverPatch,
+  operatorFields,
+  ownMove,
+  personOf,
+  preempted,
+} from './changes.ts';
+import { rowEventOf } from './redis/events.ts';
 import type { JobStore } from './redis/job-store.ts';
-import { changeFields, type Change, type RowWrite } from './redis/job-writes.ts';
-import { offeredActions } from './rotation/carried-out.ts';
-import { tasksOf, type JobRef, type Task } from './rotation/effects.ts';
-import { encodePatch, type JobPatch } from './rotation/job-record.ts';
+import { operatorActions } from './rotation/machine.ts';
+import type { JobRef, Task } from './rotation/effects.ts';
+import type { JobPatch } from './rotation/job-record.ts';
 import { isOver, type Actor, type Job } from './rotation/job.ts';
 import type { Facts } from './rotation/guards.ts';
-import { decide, decideClosing, type Decision, type JobEvent } from './rotation/machine.ts';
+import { decide, type JobEvent } from './rotation/machine.ts';
 import type { Move } from './rotation/move.ts';
 import { statusIn, tallyDelta, type Outcome, type Row, type Tally } from './rotation/rows.ts';
 
@@ -39,6 +48,8 @@ export interface Applied {
   readonly detail?: Readonly<Record<string, unknown>>;
   readonly rows?: readonly Row[];
   readonly tally?: Tally;
+  /** Whose claim the job takes: another job, which is stopped in the same moment, or an adoption that died. */
+  readonly preempts?: { readonly claimant: string; readonly job: Job | null; readonly patch: JobPatch };
   /** How many versions to leave out: those that the job had in a future that Redis lost are not given to another present. */
   readonly forgotten?: number;
 }
@@ -49,6 +60,8 @@ export interface RowChange {
   readonly event: string;
   readonly detail?: Readonly<Record<string, unknown>>;
   readonly tasks?: readonly Task[];
+  /** What this step of a row is to its job, where the table has a word for it: it moves the job by itself. */
+  readonly on?: JobEvent;
 }
 
 export interface Transitions {
@@ -98,6 +111,7 @@ export function createTransitions(
       const change = changeOf({ job, on, by, decision, now, version }, patch, applied.detail ?? {});
       const rows = (applied.rows ?? []).map((row) => ({ ...row, updated_at: now }));
       const closes = isOver(jobAfter(job, decision, patch));
+      const preempts = applied.preempts && preempted(applied.preempts, { by, now });
       await store.commit({
         ...change,
         events: [
@@ -118,10 +132,15 @@ export function createTransitions(
         closes,
         enters: decision.enters,
         now,
+        keepsTasks: decision.keepsTasks,
+        ...(preempts === undefined ? {} : { preempts }),
         ...(applied.tally === undefined ? {} : { tally: applied.tally }),
       });
+      const stopped = preempts?.stops ?? null;
+      if (stopped?.status !== undefined)
+        tell({ job: stopped.job, to: stopped.status, on: 'preempted', operatorId: personOf(by), now });
       if (decision.enters) tell({ job, to: decision.to, on, operatorId: personOf(by), now });
-      await relay.relay(change.tasks);
+      await relay.relay([...change.tasks, ...(stopped?.tasks ?? [])]);
       return (await store.load(ref)) ?? job;
     }, by);
   }
@@ -147,7 +166,9 @@ export function createTransitions(
         row: after,
         detail,
       });
-      const closings = once(() => closingsOf({ job, by, now }));
+      const own = changed.on === undefined ? null : ownMove(changed.on, { job, by, now });
+      // Where the row's own step leads elsewhere, its phase closes nothing here any more.
+      const closings = once(() => (own?.enters === true ? {} : closingsOf({ job, by, now })));
       const outcome = await store.writeRow({
         job,
         before,
@@ -157,13 +178,20 @@ export function createTransitions(
         events: [event],
         tasks: changed.tasks ?? [],
         fields: by.kind === 'operator' ? operatorFields(job, by.actor, now) : {},
+        ...(own === null ? {} : own.writes),
         closings,
       });
       if (outcome === null) throw new VelvetError('stale_version', `row ${consumerId} moved in between`);
       const closing = outcome === 'open' ? undefined : closings()[outcome];
       const to = closing?.status;
+      if (own?.enters === true && own.to !== undefined)
+        tell({ job, to: own.to, on: own.on, operatorId: personOf(by), now });
       if (to !== undefined) tell({ job, to, on: 'rows_closed', operatorId: personOf(by), now });
-      await relay.relay([...(changed.tasks ?? []), ...(closing?.tasks ?? [])]);
+      await relay.relay([
+        ...(changed.tasks ?? []),
+        ...(own?.writes.moves?.tasks ?? []),
+        ...(closing?.tasks ?? []),
+      ]);
       return outcome;
     }, by);
   }
@@ -192,18 +220,6 @@ async function readRow(store: JobStore, ref: JobRef, consumerId: string, by: Spe
   });
 }
 
-/** For each way in which this row can close its phase, what is written then. */
-function closingsOf(at: Moment): ReturnType<RowWrite['closings']> {
-  const { job, now } = at;
-  const entries = Object.entries(decideClosing(job)).map(([outcome, decision]) => {
-    const closing = changeOf({ ...at, on: 'rows_closed', decision }, { ...decision.patch }, { outcome });
-    const fields = changeFields(job, { ...closing, enters: decision.enters, now });
-    const closes = isOver(jobAfter(job, decision, decision.patch));
-    return [outcome, { ...closing, fields, frees: decision.claim === 'free', closes }] as const;
-  });
-  return Object.fromEntries(entries);
-}
-
 function once<T>(make: () => T): () => T {
   let made: { readonly it: T } | undefined;
   return () => (made ??= { it: make() }).it;
@@ -225,51 +241,8 @@ async function present(store: JobStore, ref: JobRef, by: Speaker): Promise<Job> 
   if (by.kind === 'operator' && by.version !== undefined && by.version !== job.version) {
     throw new VelvetError('version_moved', 'version moved', {
       detail: `The job is at version ${job.version}, not ${by.version}. Read it again, decide again, and send version ${job.version}.`,
-      extra: { version: job.version, job_status: job.status, allowed_actions: offeredActions(job) },
+      extra: { version: job.version, job_status: job.status, allowed_actions: operatorActions(job) },
     });
   }
   return job;
-}
-
-interface Moment {
-  readonly job: Job;
-  readonly by: Speaker;
-  readonly now: number;
-}
-
-function changeOf(
-  at: Moment & { readonly on: JobEvent; readonly decision: Decision; readonly version?: number },
-  patch: JobPatch,
-  detail: Readonly<Record<string, unknown>>,
-): Change {
-  const { job, decision, version = job.version + 1 } = at;
-  return {
-    version,
-    patch,
-    ...(decision.enters ? { status: decision.to } : {}),
-    events: [eventOf({ ...at, operatorId: personOf(at.by) }, at.on, { to: decision.to, detail })],
-    tasks: tasksOf(job, decision.effects, version),
-  };
-}
-
-function personOf(by: Speaker): string {
-  return by.kind === 'operator' ? by.actor.operatorId : systemOperator;
-}
-
-function moverPatch(by: Speaker): JobPatch {
-  return by.kind === 'operator'
-    ? { moved_by: by.actor.operatorId, moved_by_slack: by.actor.slackUserId }
-    : {};
-}
-
-// An operator's step on a row counts as a version, so that another operator's `version` tells them that they did not see it.
-function operatorFields(job: Job, actor: Actor, now: number): Record<string, string> {
-  const mover = moverPatch({ kind: 'operator', actor, version: undefined });
-  return { ...encodePatch({ ...mover, updated_at: now }), version: String(job.version + 1) };
-}
-
-/** The job as the change leaves it, as far as its kind depends on it. */
-function jobAfter(job: Job, decision: Decision, patch: JobPatch): Job {
-  const { cleanup = job.cleanup, awaiting = job.awaiting, phase = job.phase } = patch as Partial<Job>;
-  return { ...job, status: decision.to, cleanup, awaiting, phase };
 }

@@ -71,6 +71,7 @@ const layers: readonly (readonly [place: string, may: readonly string[]])[] = [
   [
     'shared/transition.ts',
     [
+      'shared/changes.ts',
       'shared/refusal.ts',
       'shared/rotation/',
       'shared/redis/',
@@ -79,6 +80,11 @@ const layers: readonly (readonly [place: string, may: readonly string[]])[] = [
       'shared/manifest/',
     ],
   ],
+  [
+    'shared/begin-revocation.ts',
+    ['shared/rotation/', 'shared/lib/', 'type shared/redis/', 'type shared/transition.ts'],
+  ],
+  ['shared/changes.ts', ['shared/rotation/', 'shared/redis/', 'shared/lib/', 'type shared/transition.ts']],
   ['shared/refusal.ts', ['shared/rotation/', 'shared/lib/']],
   ['shared/moves.ts', ['shared/rotation/', 'shared/lib/']],
   ['shared/times.ts', []],

@@ -9,14 +9,14 @@ import { createRelay } from '../shared/queue/enqueue.ts';
 import { openQueues } from '../shared/queue/queues.ts';
 import { createAnswers } from '../shared/redis/answers.ts';
 import { createClaims } from '../shared/redis/claim.ts';
-import { createJobStore } from '../shared/redis/job-store.ts';
+import { createJobStore, type JobStore } from '../shared/redis/job-store.ts';
 import { createGround } from '../shared/redis/ground.ts';
 import { createMetrics } from '../shared/redis/metrics.ts';
 import { healthOf } from '../shared/redis/health.ts';
 import { createScheduleStore } from '../shared/redis/schedule-store.ts';
 import { createSealStore, type SealStore } from '../shared/redis/seal-store.ts';
 import { createSystemStore, type WorkerFamily } from '../shared/redis/system-store.ts';
-import type { QueueName } from '../shared/rotation/effects.ts';
+import type { JobRef, QueueName } from '../shared/rotation/effects.ts';
 import { createTypedValues } from '../shared/redis/typed-values.ts';
 import { createTransitions } from '../shared/transition.ts';
 import { answerQuestions } from './answer.ts';
@@ -34,6 +34,9 @@ import { unavailable } from './stages/availability.ts';
 import { cleanup } from './stages/cleanup.ts';
 import type { CoreDeps, StageDeps } from './stages/deps.ts';
 import { openRows, startPhase } from './stages/fan-out.ts';
+import { checkRevokedNow, revokeNow } from './stages/emergency.ts';
+import { cleanupAfterEmergency } from './stages/emergency-cleanup.ts';
+import { lockout } from './stages/lockout.ts';
 import { inspect } from './stages/inspect.ts';
 import { answerLook } from './stages/look.ts';
 import { deepHealth } from './stages/deep-health.ts';
@@ -101,7 +104,7 @@ export function startFamily<F extends WorkerFamily>(
   } = familyTable[family](env, { core, door, around, metrics, ground: known });
   // A message is never wrong to send, and the alarm waits for nobody.
   const waiting = family !== 'notifier';
-  const ground = sureGround({ ground: known, times, clock, reconcile });
+  const ground = sureGround({ ground: known, times, clock, reconcile, waitsForNothing: isEmergency(store) });
   const worker = startWorker({
     queue: queueOfFamily[family],
     connection: redis,
@@ -134,6 +137,11 @@ export function startFamily<F extends WorkerFamily>(
   };
 }
 
+/** An emergency is right whatever Redis may have lost: what it ends is to end, and what it asks changes nothing. */
+function isEmergency(store: JobStore): (ref: JobRef) => Promise<boolean> {
+  return async (ref) => (await store.load(ref))?.flowType === 'revocation';
+}
+
 interface Work {
   readonly handlers: Handlers;
   readonly duties: readonly Duty[];
@@ -149,7 +157,10 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
   stage(env: StageEnv, parts) {
     const { core, around } = parts;
     const deps = stageDeps(env, parts);
-    const healthcheck = createHealthcheck({ door: parts.door, times: core.times });
+    const { door } = parts;
+    const healthcheck = createHealthcheck({ door, times: core.times });
+    const baseline = createHealthcheck({ door, times: { probeMs: core.times.baselineMs } });
+    const emergency = { ...deps, healthcheck: baseline };
     const handlers: Handlers = {
       enqueue_verify: verify({ ...deps, healthcheck }),
       enqueue_mint: mint({
@@ -163,6 +174,10 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
       enqueue_revoke: revoke(deps),
       enqueue_revoke_check: checkRevoked(deps),
       enqueue_cleanup: cleanup(deps),
+      enqueue_lockout: startPhase(core, 'lockout'),
+      enqueue_rev_revoke: revokeNow(emergency),
+      enqueue_rev_check: checkRevokedNow(emergency),
+      enqueue_rev_cleanup: cleanupAfterEmergency(deps),
     };
     const system = createSystemStore(around.redis);
     const manifest = loadManifest(env.manifestPath, {
@@ -240,7 +255,19 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
       times: parts.core.times,
       ...(env.probeKey === null ? {} : { probeKey: env.probeKey }),
     });
-    return { handlers: { probe_row: probe({ ...valueDeps(env, parts), healthcheck }) }, duties: [] };
+    const values = valueDeps(env, parts);
+    const asking = createHealthcheck({
+      door: parts.door,
+      times: { probeMs: parts.core.times.lockoutProbeMs },
+      ...(env.probeKey === null ? {} : { probeKey: env.probeKey }),
+    });
+    return {
+      handlers: {
+        probe_row: probe({ ...values, healthcheck }),
+        lockout_row: lockout({ ...values, healthcheck: asking }),
+      },
+      duties: [],
+    };
   },
 
   notifier(env: NotifierEnv, { core, door, around }) {

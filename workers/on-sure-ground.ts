@@ -21,6 +21,8 @@ export interface GroundDeps {
   readonly clock: Clock;
   /** Null in a family that cannot look: it waits until another has. */
   readonly reconcile: Reconcile | null;
+  /** Whether a job's tasks are right whatever Redis may have lost: they do not wait. Asked only where others would. */
+  readonly waitsForNothing: (ref: JobRef) => Promise<boolean>;
 }
 
 export interface SureGround {
@@ -75,10 +77,13 @@ export function sureGround(deps: GroundDeps): SureGround {
     begun.delete(key);
   }
 
+  const mayRun = async (task: JobRef, context: LookContext) =>
+    (await deps.ground.sure(task)) || (await deps.waitsForNothing(task)) || (await sure(task, context));
+
   const guarded = (handler: Handler): Handler => ({
     ...handler,
     async run(task, context) {
-      const firm = await sure(task, context).catch((error: unknown) => {
+      const firm = await mayRun(task, context).catch((error: unknown) => {
         context.log.warn('not reconciled yet', logfields(error));
         return false;
       });

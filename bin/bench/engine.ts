@@ -65,7 +65,13 @@ export async function openEngine(redisUrl: string, folder: string): Promise<Engi
   const about = { connection: redis, times, clock: systemClock, log };
   const ground = createGround(redis);
   const onGround = (handlers: Handlers) =>
-    sureGround({ ground, times, clock: systemClock, reconcile: null }).on(handlers);
+    sureGround({
+      ground,
+      times,
+      clock: systemClock,
+      reconcile: null,
+      waitsForNothing: () => Promise.resolve(false),
+    }).on(handlers);
   const stages = onGround({
     enqueue_distribute: startPhase(core, 'distribute'),
     open_rows: openRows(core),

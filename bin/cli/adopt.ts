@@ -223,7 +223,8 @@ async function putIn(
       auth_id: found?.handle ?? null,
       checked: found?.checked ?? false,
     };
-    await claims.endAdoption(name, env, id, [cliEvent({ credential: name, env, event: 'adopted', detail })]);
+    const event = cliEvent({ credential: name, env, event: 'adopted', detail });
+    await claims.endAdoption({ credential: name, env }, id, detail.auth_id, [event]);
   } catch (error) {
     note(
       `${name} stays held, and no rotation of it begins, until \`npx velvet adopt ${name}\` has come to its end.`,

@@ -74,6 +74,7 @@ export const errorTable = {
   consumer_unauthorized:  { retry: 'never', http: 502, means: 'The consumer says that its vendor refuses its token.', operator: 'Look at the consumer: it runs on a dead or mistyped value. Then retry the row.' },
   consumer_unhealthy:     { retry: 'never', http: 502, means: 'The consumer\'s health endpoint did not answer with success.', operator: 'Look at the consumer\'s logs, then retry the row.' },
   consumer_not_proven:    { retry: 'never', http: 502, means: 'The consumer answers, but what it runs on could not be told.', operator: 'Verify by hand and confirm the row with a note, or add the challenge to its health endpoint.' },
+  consumer_leaking:       { retry: 'never', http: 502, means: 'The consumer was not locked out after its token was revoked.', operator: 'Stop or restart it and look for the copy that it uses, then send `retry`; once you know that it uses the dead token no more, `resolve_leak` with a note.' },
   write_not_effective:    { retry: 'never', http: 502, means: 'The value was written, but the write did not take effect.', operator: 'Look at the app\'s releases (`heroku releases --app <app>`), mend what failed, then retry the row.' },
 
   // What a person typed cannot be used.

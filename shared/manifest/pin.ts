@@ -11,6 +11,8 @@ export interface Pinned {
     readonly issuer_verify: ManualVerify | null;
     readonly instructions: string | null;
     readonly two_person: boolean;
+    /** Milliseconds in which an emergency's consumers must be locked out. */
+    readonly settle_ms: number;
     /** Registered for this environment and left out. */
     readonly inactive: readonly string[];
   };
@@ -45,6 +47,7 @@ function pinnedRows(
       issuer_verify: 'verify' in credential ? credential.verify : null,
       instructions: 'instructions' in credential ? (credential.instructions ?? null) : null,
       two_person: credential.two_person,
+      settle_ms: credential.settle_seconds * 1000,
       inactive: leftOut.map((row) => row.consumer_id),
     },
     rows,

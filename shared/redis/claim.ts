@@ -29,7 +29,13 @@ export interface Claims {
 
   /** Takes the credential for an adoption. Throws `claimed` while a job holds it; takes over an adoption that died. */
   beginAdoption(credential: string, env: string, id: string): Promise<Fence>;
-  endAdoption(credential: string, env: string, id: string, events: readonly AuditEvent[]): Promise<void>;
+  /** `authId`: the handle of what was adopted, for the day on which the vault is away; null where it is not known. */
+  endAdoption(
+    ref: Pick<JobRef, 'credential' | 'env'>,
+    id: string,
+    authId: string | null,
+    events: readonly AuditEvent[],
+  ): Promise<void>;
 
   /** Appends an audit row that belongs to no job. */
   record(credential: string, env: string, event: AuditEvent): Promise<void>;
@@ -38,7 +44,7 @@ export interface Claims {
 export function createClaims(redis: Redis, clock: Clock, leaseMs: number): Claims {
   async function adopt(credential: string, env: string, arg: Record<string, unknown>): Promise<Fence> {
     const keys = credentialKeys(credential, env);
-    const own = [keys.claim, keys.fence, keys.events, keys.seq, keys.calls];
+    const own = [keys.claim, keys.fence, keys.events, keys.seq, keys.calls, keys.adopted];
     const [code, rest] = await runScript(redis, 'adopt', own, {
       commit_id: commitId(),
       events: [],
@@ -89,10 +95,11 @@ export function createClaims(redis: Redis, clock: Clock, leaseMs: number): Claim
     beginAdoption: (credential, env, id) =>
       adopt(credential, env, { step: 'take', claimant: id, suffix: fenceSuffix() }),
 
-    async endAdoption(credential, env, id, events) {
+    async endAdoption({ credential, env }, id, authId, events) {
       await adopt(credential, env, {
         step: 'free',
         claimant: id,
+        auth_id: authId ?? '',
         events: events.map((event) => JSON.stringify(event)),
       });
     },

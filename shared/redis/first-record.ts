@@ -21,11 +21,12 @@ export interface NewJob {
 }
 
 export function firstRecord({ ref, by, pins, asked, detail, idem, now }: NewJob): OpenRequest {
+  const status = asked?.flow_type === 'revocation' ? 'rev_init' : 'init';
   return {
     ref,
     fields: {
       flow_type: 'operational',
-      status: 'init',
+      status,
       status_since: now,
       status_version: 1,
       created_at: now,
@@ -45,7 +46,7 @@ export function firstRecord({ ref, by, pins, asked, detail, idem, now }: NewJob)
       credential: ref.credential,
       operator_id: by.operatorId,
       from_state: null,
-      to_state: 'init',
+      to_state: status,
       event: 'created',
       detail,
     },

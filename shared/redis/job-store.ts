@@ -9,6 +9,8 @@ import {
   changeFields,
   commitId,
   encodeClosings,
+  encodeTasks,
+  preemptArg,
   fenceSuffix,
   identity,
   rowArg,
@@ -41,6 +43,8 @@ export interface JobStore {
   kick(job: Job, task: Task): Promise<boolean>;
   fence(ref: Pick<JobRef, 'credential' | 'env'>): Promise<Fence | null>;
   claimant(ref: Pick<JobRef, 'credential' | 'env'>): Promise<string | null>;
+  /** The handle that the last adoption wrote down, if it knew one. */
+  adopted(ref: Pick<JobRef, 'credential' | 'env'>): Promise<string | null>;
   /** Newest first; without the drift checks that the schedule made. */
   list(credential: string, env: string, limit: number): Promise<readonly Job[]>;
   /** Those, newest first. */
@@ -176,6 +180,8 @@ export function createJobStore(redis: Redis, idempotencyKeepMs: number): JobStor
     async commit(request) {
       const { job, rows = [] } = request;
       const keys = keysOf(job);
+      const stopped = request.preempts?.stops;
+      const other = stopped?.job ?? job;
       const arg = {
         job_id: job.jobId,
         commit_id: commitId(),
@@ -189,19 +195,22 @@ export function createJobStore(redis: Redis, idempotencyKeepMs: number): JobStor
           ...(request.tally === undefined ? {} : tallyFields(request.tally)),
         },
         rows: rows.map((row) => [row.consumer_id, String(row.rev)]),
-        tasks: request.tasks.map((task) => [taskId(task), JSON.stringify(task)]),
+        tasks: encodeTasks(request.tasks),
         close_ms: request.closes ? idempotencyKeepMs : 0,
+        ...preemptArg(request.preempts, request.now, idempotencyKeepMs),
         texts: [
           ...rows.map((row) => rowText(row, row.rev + 1)),
-          ...request.events.map((event) => JSON.stringify(event)),
+          ...[...(stopped?.events ?? []), ...request.events].map((event) => JSON.stringify(event)),
         ],
       };
-      refuse(job, await runScript(redis, 'commit', workingKeys(keys, job), arg));
+      const own = [...workingKeys(keys, job), keys.job(other.jobId), keys.idem(other.idem ?? 'none')];
+      refuse(job, await runScript(redis, 'commit', own, arg));
     },
 
     async writeRow(request) {
       const { job } = request;
-      const own = workingKeys(keysOf(job), job);
+      const keys = keysOf(job);
+      const own = [...workingKeys(keys, job), keys.alarms];
       const arg = rowArg(request);
       const closings = () => encodeClosings(request.closings(), idempotencyKeepMs);
       // What closes the phase is worth sending along only where this may be the last open row.
@@ -229,6 +238,7 @@ export function createJobStore(redis: Redis, idempotencyKeepMs: number): JobStor
 
     fence: (ref) => guarded(redis.get(keysOf(ref).fence)),
     claimant: (ref) => guarded(redis.get(keysOf(ref).claim)),
+    adopted: async (ref) => (await guarded(redis.get(keysOf(ref).adopted))) || null,
 
     list: (credential, env, limit) => newest({ credential, env }, 'jobs', limit),
     checks: (credential, env, limit) => newest({ credential, env }, 'checks', limit),

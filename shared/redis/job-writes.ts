@@ -20,6 +20,8 @@ export interface Change {
   readonly status?: Status;
   readonly events: readonly AuditEvent[];
   readonly tasks: readonly Task[];
+  /** The tasks of before go on: they speak of the same rows, whatever the status is called now. */
+  readonly keepsTasks?: boolean;
 }
 
 export interface CommitRequest extends Change {
@@ -34,6 +36,14 @@ export interface CommitRequest extends Change {
   readonly tally?: Tally;
   readonly enters: boolean;
   readonly now: number;
+  /** Whose claim may be taken: a job that is stopped by this very commit, or an adoption. */
+  readonly preempts?: Preempted;
+}
+
+export interface Preempted {
+  readonly claimant: string;
+  /** Null where the claimant is no job. */
+  readonly stops: (Change & { readonly job: Job; readonly closes: boolean; readonly enters: boolean }) | null;
 }
 
 /** Where a job goes when the row that is written closes its phase. */
@@ -53,6 +63,10 @@ export interface RowWrite {
   readonly tasks: readonly Task[];
   /** Of the job, whatever the outcome. An operator's action raises the version here. */
   readonly fields: Readonly<Record<string, string>>;
+  /** Where the job goes by this very step of the row, whatever else is open. */
+  readonly moves?: Change & { readonly fields: Readonly<Record<string, string>> };
+  /** That somebody must be alarmed, with when (wall clock, ms) and whether it is a new episode. */
+  readonly alarm?: { readonly at: number; readonly fresh: boolean };
   /** Where the job goes, should this close the phase. Asked for only where it does, or may: few writes of many do. */
   readonly closings: () => Readonly<Partial<Record<Outcome, Closing>>>;
 }
@@ -87,7 +101,7 @@ export function changeFields(
   change: Change & { readonly enters: boolean; readonly now: number },
 ): Record<string, string> {
   const version = String(change.version ?? job.version + 1);
-  const orders = change.enters || change.tasks.length > 0;
+  const orders = change.keepsTasks !== true && (change.enters || change.tasks.length > 0);
   return {
     ...encodePatch(change.patch),
     version,
@@ -99,11 +113,32 @@ export function changeFields(
   };
 }
 
+export function encodeTasks(tasks: readonly Task[]): readonly (readonly [string, string])[] {
+  return tasks.map((task) => [taskId(task), JSON.stringify(task)]);
+}
+
+/** What `commit.lua` is told of whose claim is taken. */
+export function preemptArg(preempts: Preempted | undefined, now: number, closeMs: number): ScriptArg {
+  if (preempts === undefined) return { over: '' };
+  const { claimant, stops } = preempts;
+  if (stops === null) return { over: claimant };
+  return {
+    over: claimant,
+    other: {
+      job_id: stops.job.jobId,
+      version: String(stops.job.version),
+      fields: changeFields(stops.job, { ...stops, now }),
+      tasks: encodeTasks(stops.tasks),
+      close_ms: stops.closes ? closeMs : 0,
+    },
+  };
+}
+
 function encodeClosing(closing: Closing, closeMs: number): Record<string, unknown> {
   return {
     fields: closing.fields,
     events: closing.events.map((event) => JSON.stringify(event)),
-    tasks: closing.tasks.map((task) => [taskId(task), JSON.stringify(task)]),
+    tasks: encodeTasks(closing.tasks),
     frees: closing.frees,
     close_ms: closing.closes ? closeMs : 0,
   };
@@ -123,7 +158,17 @@ export function rowArg(request: RowWrite): ScriptArg {
     wake: credentialKeys(job.credential, job.env).wake,
     delta: Object.fromEntries(Object.entries(request.delta).filter(([, by]) => by !== 0)),
     fields: request.fields,
-    tasks: request.tasks.map((task) => [taskId(task), JSON.stringify(task)]),
+    tasks: encodeTasks(request.tasks),
+    ...(request.moves === undefined
+      ? {}
+      : {
+          moves: {
+            fields: request.moves.fields,
+            events: request.moves.events.map((event) => JSON.stringify(event)),
+            tasks: encodeTasks(request.moves.tasks),
+          },
+        }),
+    ...(request.alarm === undefined ? {} : { alarm: request.alarm }),
     texts: [rowText(after, before.rev + 1), ...request.events.map((event) => JSON.stringify(event))],
   };
 }

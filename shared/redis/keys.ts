@@ -38,6 +38,8 @@ export interface CredentialKeys {
   readonly server: string;
   /** Tasks that were decided and not yet acknowledged by the queue: task id → payload. */
   readonly outbox: string;
+  /** The handle that the last adoption wrote down; empty where it knew none. */
+  readonly adopted: string;
   /** The alarms that were raised and are not over: alarm id (a leak's is its job's) → what is to be told, as JSON. */
   readonly alarms: string;
   /** What each channel accepted of an alarm: channel → receipt, as JSON. */
@@ -78,6 +80,7 @@ function keysOf(credential: string, env: string): CredentialKeys {
     calls: `${base}:calls`,
     server: `${base}:server`,
     outbox: `${base}:outbox`,
+    adopted: `${base}:adopted`,
     alarms: `${base}:alarms`,
     receipts: (alarmId) => `${base}:receipts:${part(alarmId)}`,
     job: (jobId) => `${base}:job:${part(jobId)}`,

@@ -7,14 +7,14 @@ import { VelvetError } from '../lib/errors.ts';
 // oxfmt-ignore
 export const scriptTable = {
   openJob:   { file: 'open-job.lua',   keys: 7 },
-  commit:    { file: 'commit.lua',     keys: 9 },
-  writeRow:  { file: 'write-row.lua',  keys: 9 },
+  commit:    { file: 'commit.lua',     keys: 11 },
+  writeRow:  { file: 'write-row.lua',  keys: 10 },
   beginStep: { file: 'begin-step.lua', keys: 3 },
   openLease: { file: 'open-lease.lua', keys: 3 },
   takeValue: { file: 'take-value.lua', keys: 4 },
   raiseFence: { file: 'raise-fence.lua', keys: 2 },
   kick:      { file: 'kick.lua',       keys: 2 },
-  adopt:     { file: 'adopt.lua',      keys: 5 },
+  adopt:     { file: 'adopt.lua',      keys: 6 },
   record:    { file: 'record.lua',     keys: 3 },
   seal:      { file: 'seal.lua',       keys: 3 },
   retire:    { file: 'retire.lua',     keys: 4 },

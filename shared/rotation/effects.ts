@@ -15,6 +15,7 @@ export const effects = {
   enqueue_cleanup:      { queue: 'stage',       does: 'take back what an aborted job left behind' },
   enqueue_lockout:      { queue: 'stage',       does: 'start proving that every consumer is locked out' },
   enqueue_rev_revoke:   { queue: 'stage',       does: 'in an emergency: revoke at once whatever may be live' },
+  enqueue_rev_cleanup:  { queue: 'stage',       does: 'after an emergency: promote what stays, empty the slots of what ended' },
   enqueue_rev_check:    { queue: 'stage',       does: 'in an emergency: ask the vendor whether the tokens are gone' },
   push_row:             { queue: 'distribute',  does: 'write the new value to one consumer' },
   read_back_row:        { queue: 'distribute',  does: 'read one consumer\'s destination back' },

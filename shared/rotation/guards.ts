@@ -20,6 +20,8 @@ export interface Facts {
   /** Whether the job's rows allow what is asked of one of them. */
   readonly rowAllows?: boolean;
   readonly retryableRows?: number;
+  /** Whether each leaking consumer is answered for with a note. */
+  readonly leaksNoted?: boolean;
 }
 
 interface Guard {
@@ -57,6 +59,9 @@ const guardTable = {
   oldTokenLeft:      { about: 'job',     code: 'action_not_allowed',     holds: (job) => openResiduals(job.residuals).some((r) => r.kind === 'old_token_live' || r.kind === 'manual_revoke' || mayGoForward(job, r.kind)) },
   cleanupNotDone:    { about: 'job',     code: 'action_not_allowed',     holds: (job) => job.cleanup !== 'done' && job.cleanup !== 'waiting' },
   cleanupWaiting:    { about: 'job',     code: 'invariant_broken',       holds: (job) => job.cleanup === 'waiting' },
+  tookOver:          { about: 'job',     code: 'invariant_broken',       holds: (job) => job.takesOver !== null },
+  tookNothing:       { about: 'job',     code: 'invariant_broken',       holds: (job) => job.takesOver === null },
+  leaksNoted:        { about: 'input',   code: 'not_acknowledged',       holds: (_, f) => f.leaksNoted === true },
   noRowOpen:         { about: 'job',     code: 'rows_open',              holds: (job) => job.tally.open === 0 },
   ticketGiven:       { about: 'input',   code: 'ticket_required',        holds: (job, f) => (f.ticketId ?? job.ticketId ?? '') !== '' },
   confirmMatches:    { about: 'input',   code: 'confirm_mismatch',       holds: (job, f) => f.confirm === undefined || f.confirm === null || f.confirm === job.credential },

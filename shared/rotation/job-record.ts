@@ -6,8 +6,11 @@ import { residualSchema } from './residuals.ts';
 import { phases } from './rows.ts';
 import { statusNames, type Status } from './statuses.ts';
 
-/** Within `revoking`: prove once more → promote → revoke; `check` asks whether a revocation by hand is true. */
-export const steps = ['prove', 'promote', 'revoke', 'check'] as const;
+/**
+ * Within `revoking`: prove once more → promote → revoke; within `rev_revoking`: baseline → revoke. `check` asks whether a
+ * revocation by hand is true.
+ */
+export const steps = ['prove', 'promote', 'baseline', 'revoke', 'check'] as const;
 export type Step = (typeof steps)[number];
 
 const effectNames = Object.keys(effects) as [Effect, ...Effect[]];
@@ -20,6 +23,18 @@ const flag = z
   .default(false);
 const json = <T extends z.ZodType>(schema: T) =>
   z.preprocess((value) => (typeof value === 'string' && value !== '' ? JSON.parse(value) : null), schema);
+
+export const targets = ['old', 'new', 'all'] as const;
+export type Target = (typeof targets)[number];
+
+/** A token that an emergency ends, or has ended: its handle, whose it is, and what the vendor said of it last. */
+const tokenSchema = z.object({
+  auth_id: z.string(),
+  is: z.enum(['current', 'old', 'new', 'leftover']),
+  state: z.enum(['may_live', 'dead']),
+  error: z.object({ code: z.string(), detail: z.string() }).nullable(),
+});
+export type EndedToken = z.infer<typeof tokenSchema>;
 
 const errorSchema = z.object({ code: z.string(), detail: z.string(), at: z.number() });
 export type JobError = z.infer<typeof errorSchema>;
@@ -92,6 +107,24 @@ export const recordSchema = z.object({
   promoted: flag,
   /** The current value is neither the old nor the new one of this job: another rotation, or an adoption, ended in between. */
   superseded: flag,
+  /** Of an emergency: whose tokens end, where they can be told apart. */
+  target: text.pipe(z.enum(targets).nullable()),
+  /** Of an emergency: asked for with ticket and name, so that it starts by itself. */
+  at_once: flag,
+  /** Of an emergency: it may take the credential from a rotation that is open. */
+  preempt: flag,
+  /** Of an emergency: the job whose credential it took, and what that was doing then. */
+  takes_over: text,
+  took_from: text.pipe(z.enum(statusNames as [Status, ...Status[]]).nullable()),
+  /** Of an emergency: what is to end, and what has. */
+  tokens: json(z.array(tokenSchema).nullable()).default(null),
+  /** When the vendor had confirmed all of it (wall clock, ms); 0 before. */
+  revoked_at: instant.default(0),
+  /** How long every consumer has to be locked out, and when that is over. */
+  settle_ms: instant.default(0),
+  settle_until: instant.default(0),
+  /** Of a rotation: the emergency whose dead token it replaces. */
+  replaces: text,
   error: json(errorSchema.nullable()).default(null),
   residuals: json(z.array(residualSchema).nullable()).default(null),
   /** A step's lease that has not been reported back: its fence and wall-clock end. */

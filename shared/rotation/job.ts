@@ -1,7 +1,14 @@
 // What a job is. Law: everything read back from Redis passes through parseJob; snake_case ends here.
 import type { z } from 'zod';
 import type { Effect, JobRef } from './effects.ts';
-import { recordSchema, type JobError, type JobRecord, type Step } from './job-record.ts';
+import {
+  recordSchema,
+  type EndedToken,
+  type JobError,
+  type JobRecord,
+  type Step,
+  type Target,
+} from './job-record.ts';
 import type { HandVerify } from './new-token.ts';
 import type { residualSchema } from './residuals.ts';
 import type { phases, Tally } from './rows.ts';
@@ -60,6 +67,16 @@ export interface Job extends JobRef {
   readonly promoting: boolean;
   readonly promoted: boolean;
   readonly superseded: boolean;
+  readonly target: Target | null;
+  readonly atOnce: boolean;
+  readonly preempt: boolean;
+  readonly takesOver: string | null;
+  readonly tookFrom: Status | null;
+  readonly tokens: readonly EndedToken[];
+  readonly revokedAt: number;
+  readonly settleMs: number;
+  readonly settleUntil: number;
+  readonly replaces: string | null;
   readonly error: JobError | null;
   readonly residuals: readonly z.infer<typeof residualSchema>[];
   readonly leaseFence: string | null;
@@ -121,6 +138,16 @@ export function parseJob(hash: Readonly<Record<string, string>>): Job {
     promoting: r.promoting,
     promoted: r.promoted,
     superseded: r.superseded,
+    target: r.target,
+    atOnce: r.at_once,
+    preempt: r.preempt,
+    takesOver: r.takes_over,
+    tookFrom: r.took_from,
+    tokens: r.tokens ?? [],
+    revokedAt: r.revoked_at,
+    settleMs: r.settle_ms,
+    settleUntil: r.settle_until,
+    replaces: r.replaces,
     error: r.error,
     residuals: r.residuals ?? [],
     leaseFence: r.lease_fence,
@@ -153,7 +180,7 @@ export function kindOf(
 ): Kind {
   if (job.flowType === 'testing' && (job.status === 'verified' || job.status === 'verify_failed'))
     return 'end';
-  if (job.status === 'aborted' && job.cleanup === 'pending') return 'automatic';
+  if (statuses[job.status].kind === 'end' && job.cleanup === 'pending') return 'automatic';
   if (job.awaiting !== null || onlyAPersonIsLeft(job)) return 'gate';
   return statuses[job.status].kind;
 }
@@ -171,7 +198,11 @@ export function takesClaim(job: Pick<Job, 'flowType'>): boolean {
 
 /** Whether nothing more will happen by itself or by an action: the stream may end, the idempotency key may expire. */
 export function isOver(job: Job): boolean {
-  return (
-    kindOf(job) === 'end' && (job.status !== 'aborted' || job.cleanup === 'done' || job.cleanup === null)
-  );
+  return kindOf(job) === 'end' && (job.cleanup === 'done' || job.cleanup === null);
+}
+
+/** Whether workers have something to do for it. A leak is told while other consumers are still being asked. */
+export function movesByItself(job: Job): boolean {
+  const asking = job.status === 'rev_leaked' && job.tally.open > job.tally.manual;
+  return asking || kindOf(job) === 'automatic';
 }

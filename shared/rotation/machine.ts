@@ -23,6 +23,8 @@ export interface TransitionRow {
   readonly claim?: 'take' | 'free';
   /** Whether every attempt that is under way is fenced off. */
   readonly fence?: 'raise';
+  /** keep: the tasks of the status before go on under the new one, which they are as true for. */
+  readonly tasks?: 'keep';
 }
 
 /** The mint is not on record yet. */
@@ -65,7 +67,7 @@ const table = [
   { from: 'minting',          on: 'mint_succeeded',   by: 'worker',   to: 'minted', effects: ['enqueue_distribute'] },
   { from: 'minting',          on: 'mint_failed',      by: 'worker',   to: 'mint_failed', effects: ['notify'] },
   { from: 'mint_failed',      on: 'retry',            by: 'operator', to: 'minting', effects: ['enqueue_mint'] },
-  { from: ['distributing', 'validating', 'revoking', 'rev_validating', 'verifying'], on: 'rows_opened', by: 'worker', to: 'same' },
+  { from: ['distributing', 'validating', 'revoking', 'rev_validating', 'rev_leaked', 'verifying'], on: 'rows_opened', by: 'worker', to: 'same' },
   { from: 'minted',           on: 'fan_out_started',  by: 'worker',   to: 'distributing', patch: { phase: 'distribute' }, effects: ['open_rows'] },
   { from: 'distributing',     on: 'rows_closed',      by: 'worker',   when: ['rowsAll'], to: 'distributed', effects: ['enqueue_validate'] },
   { from: 'distributing',     on: 'rows_closed',      by: 'worker',   when: ['rowsWave'], to: 'distributing', effects: ['open_rows'] },
@@ -126,26 +128,38 @@ const table = [
   { from: 'aborted',          on: 'restore',          by: 'operator', when: ['cleanupNotOver', 'notPromoting', 'notPromoted', 'notSuperseded', 'previousAlive', 'newTokenKept'], to: 'same', patch: { cleanup: 'pending', restoring: true, went_back: true }, effects: ['enqueue_cleanup'], fence: 'raise' },
   { from: 'aborted',          on: 'mark_revoked',     by: 'operator', when: ['cleanupNotOver', 'notSuperseded', 'oldTokenLeft', 'anotherPerson'], to: 'same', patch: { cleanup: 'pending', step: 'check' }, effects: ['enqueue_cleanup'], fence: 'raise' },
   { from: 'aborted',          on: 'resolve_residual', by: 'operator', when: ['cleanupNotOver', 'aResidualOpen'], to: 'same', patch: { cleanup: 'pending' }, effects: ['enqueue_cleanup'], fence: 'raise' },
-  { from: claiming,           on: 'preempted',        by: 'worker',   to: 'aborted', patch: { cleanup: 'done', phase: null, awaiting: null }, effects: ['notify'], claim: 'free', fence: 'raise' },
-  { from: 'aborted',          on: 'preempted',        by: 'worker',   when: ['cleanupNotDone'], to: 'same', patch: { cleanup: 'done' }, effects: ['notify'], claim: 'free', fence: 'raise' },
+  { from: claiming,           on: 'preempted',        by: 'worker',   to: 'aborted', patch: { cleanup: 'done', phase: null, step: null, awaiting: null, awaiting_reason: null }, effects: ['notify'], claim: 'free', fence: 'raise' },
+  { from: 'aborted',          on: 'preempted',        by: 'worker',   when: ['cleanupNotDone'], to: 'same', patch: { cleanup: 'done', step: null, restoring: false }, effects: ['notify'], claim: 'free', fence: 'raise' },
 
-  { from: 'rev_init',         on: 'proceed_revoke',   by: 'operator', when: ['ticketGiven', 'confirmGiven'], to: 'rev_revoking', effects: ['enqueue_revoke'], claim: 'take', fence: 'raise' },
-  { from: 'rev_revoking',     on: 'revoke_succeeded', by: 'worker',   to: 'rev_revoked', effects: ['enqueue_lockout'] },
+  { from: 'rev_init',         on: 'proceed_revoke',   by: 'operator', when: ['ticketGiven', 'confirmGiven'], to: 'rev_revoking', patch: { step: 'baseline' }, effects: ['enqueue_rev_revoke'], claim: 'take', fence: 'raise' },
+  { from: 'rev_revoking',     on: 'baseline_taken',   by: 'worker',   to: 'same', patch: { step: 'revoke' } },
+  { from: 'rev_revoking',     on: 'tokens_noted',     by: 'worker',   to: 'same' },
+  { from: 'rev_revoking',     on: 'promotion_begun',  by: 'worker',   to: 'same', patch: { promoting: true } },
+  { from: 'rev_revoking',     on: 'revoke_succeeded', by: 'worker',   to: 'rev_revoked', patch: { step: null }, effects: ['enqueue_lockout'] },
   { from: 'rev_revoking',     on: 'revoke_failed',    by: 'worker',   to: 'rev_revoke_failed', effects: ['notify'] },
-  { from: 'rev_revoke_failed', on: 'retry',           by: 'operator', to: 'rev_revoking', effects: ['enqueue_revoke'] },
-  { from: 'rev_revoke_failed', on: 'mark_revoked',    by: 'operator', to: 'rev_revoked', effects: ['enqueue_lockout'] },
-  { from: 'rev_revoked',      on: 'fan_out_started',  by: 'worker',   to: 'rev_validating', effects: ['open_rows'] },
-  { from: 'rev_validating',   on: 'row_leaked',       by: 'worker',   to: 'rev_leaked', effects: ['page_leak'] },
-  { from: 'rev_validating',   on: 'rows_closed',      by: 'worker',   when: ['rowsAll'], to: 'rev_done', effects: ['notify'], claim: 'free' },
-  { from: 'rev_validating',   on: 'rows_closed',      by: 'worker',   when: ['rowsNone'], to: 'rev_done', effects: ['notify'], claim: 'free' },
+  { from: 'rev_revoke_failed', on: 'retry',           by: 'operator', to: 'rev_revoking', patch: { step: 'revoke' }, effects: ['enqueue_rev_revoke'] },
+  { from: 'rev_revoke_failed', on: 'mark_revoked',    by: 'operator', to: 'rev_revoking', patch: { step: 'check' }, effects: ['enqueue_rev_check'] },
+  { from: 'rev_revoked',      on: 'fan_out_started',  by: 'worker',   to: 'rev_validating', patch: { phase: 'lockout' }, effects: ['open_rows'] },
+  { from: 'rev_validating',   on: 'row_leaked',       by: 'worker',   to: 'rev_leaked', effects: ['page_leak'], tasks: 'keep' },
+  { from: 'rev_validating',   on: 'rows_closed',      by: 'worker',   when: ['tookNothing', 'rowsAll'], to: 'rev_done', effects: ['notify'], claim: 'free' },
+  { from: 'rev_validating',   on: 'rows_closed',      by: 'worker',   when: ['tookNothing', 'rowsNone'], to: 'rev_done', effects: ['notify'], claim: 'free' },
+  { from: 'rev_validating',   on: 'rows_closed',      by: 'worker',   when: ['tookOver', 'rowsAll'], to: 'rev_done', patch: { cleanup: 'waiting' }, effects: ['notify'], claim: 'free' },
+  { from: 'rev_validating',   on: 'rows_closed',      by: 'worker',   when: ['tookOver', 'rowsNone'], to: 'rev_done', patch: { cleanup: 'waiting' }, effects: ['notify'], claim: 'free' },
+  { from: 'rev_validating',   on: 'nothing_to_prove', by: 'worker',   when: ['tookNothing'], to: 'rev_done', effects: ['notify'], claim: 'free' },
+  { from: 'rev_validating',   on: 'nothing_to_prove', by: 'worker',   when: ['tookOver'], to: 'rev_done', patch: { cleanup: 'waiting' }, effects: ['notify'], claim: 'free' },
   { from: 'rev_validating',   on: 'confirm_consumer', by: 'operator', when: ['aRowNeedsAPerson', 'rowAllows'], to: 'same' },
   { from: 'rev_validating',   on: 'skip_consumer',    by: 'operator', when: ['aRowNeedsAPerson', 'rowAllows'], to: 'same' },
   { from: 'rev_leaked',       on: 'confirm_consumer', by: 'operator', when: ['aRowNeedsAPerson', 'rowAllows'], to: 'same', effects: ['update_alarm'] },
   { from: 'rev_leaked',       on: 'skip_consumer',    by: 'operator', when: ['aRowNeedsAPerson', 'rowAllows'], to: 'same', effects: ['update_alarm'] },
   { from: 'rev_leaked',       on: 'row_leaked',       by: 'worker',   to: 'same', effects: ['update_alarm'] },
   { from: 'rev_leaked',       on: 'row_locked_out',   by: 'worker',   to: 'same', effects: ['update_alarm'] },
-  { from: 'rev_leaked',       on: 'retry',            by: 'operator', to: 'rev_validating', effects: ['open_rows'] },
-  { from: 'rev_leaked',       on: 'resolve_leak',     by: 'operator', when: ['noRowOpen'], to: 'rev_done', effects: ['notify'], claim: 'free' },
+  { from: 'rev_leaked',       on: 'retry',            by: 'operator', when: ['aRowFailed', 'aRowWouldOpen'], to: 'rev_validating', effects: ['open_rows'] },
+  { from: 'rev_leaked',       on: 'resolve_leak',     by: 'operator', when: ['noRowOpen', 'tookNothing', 'leaksNoted'], to: 'rev_done', effects: ['notify'], claim: 'free' },
+  { from: 'rev_leaked',       on: 'resolve_leak',     by: 'operator', when: ['noRowOpen', 'tookOver', 'leaksNoted'], to: 'rev_done', patch: { cleanup: 'waiting' }, effects: ['notify'], claim: 'free' },
+  { from: 'rev_done',         on: 'cleanup_due',      by: 'worker',   when: ['cleanupWaiting'], to: 'same', patch: { cleanup: 'pending' }, effects: ['enqueue_rev_cleanup'], claim: 'take', fence: 'raise' },
+  { from: 'rev_done',         on: 'promotion_begun',  by: 'worker',   when: ['cleanupPending'], to: 'same', patch: { promoting: true } },
+  { from: 'rev_done',         on: 'cleanup_finished', by: 'worker',   when: ['cleanupPending'], to: 'same', patch: { cleanup: 'done' }, claim: 'free' },
+  { from: 'rev_done',         on: 'cleanup_delayed',  by: 'worker',   when: ['cleanupPending'], to: 'same' },
 ] as const satisfies readonly TransitionRow[];
 
 /** The table with one `from` per row. */
@@ -170,6 +184,7 @@ export interface Decision {
   readonly patch: JobPatch;
   readonly claim: 'take' | 'keep' | 'free' | 'none';
   readonly raiseFence: boolean;
+  readonly keepsTasks: boolean;
 }
 
 /** no_such_transition: the status does not know the event · refused: the guards that did not hold, so that one can say what is missing. */
@@ -203,15 +218,17 @@ function decisionOf(job: Job, row: TransitionRow): Decision {
     !takesClaim(job) ||
     (row.claim !== 'take' &&
       (job.status === 'init' || job.status === 'rev_init' || job.cleanup === 'waiting'));
+  const orders = row.tasks !== 'keep' && (moving !== undefined || row.to !== 'same');
   return {
     verdict: 'go',
     to: row.to === 'same' ? job.status : row.to,
     enters: row.to !== 'same',
     effects: rowEffects,
     // What the job now waits for, so that the sweeper can repeat it; a new status without a moving effect waits for nobody.
-    patch: { ...row.patch, ...(moving !== undefined || row.to !== 'same' ? { resume: moving ?? null } : {}) },
+    patch: { ...row.patch, ...(orders ? { resume: moving ?? null } : {}) },
     claim: claimless ? 'none' : (row.claim ?? 'keep'),
     raiseFence: !claimless && row.fence === 'raise',
+    keepsTasks: row.tasks === 'keep',
   };
 }
 

@@ -25,7 +25,11 @@ export interface Stuck {
 export function stuckOf(job: Job, rows: readonly Row[], now: number, stuckAfterMs: number): Stuck | null {
   const kind = kindOf(job);
   if (kind === 'failed') {
-    const why = job.error?.detail ?? 'a row failed; retry it, or stop';
+    const parked =
+      job.status === 'rev_leaked'
+        ? 'a consumer answers to the dead token'
+        : 'a row failed; retry it, or stop';
+    const why = job.error?.detail ?? parked;
     return {
       reason: `parked in ${job.status} since ${iso(job.statusSince)}: ${why}`,
       since: job.statusSince,
@@ -46,7 +50,7 @@ export function stuckOf(job: Job, rows: readonly Row[], now: number, stuckAfterM
 /** When anything of an automatic job moved last, or a vendor's pause ends. */
 function lastMoved(job: Job, rows: readonly Row[]): number {
   // A cleanup that is tried again and again writes each time, and moves nothing.
-  const touched = job.status === 'aborted' && job.error !== null ? job.cleanupSince : job.updatedAt;
+  const touched = job.cleanup === 'pending' && job.error !== null ? job.cleanupSince : job.updatedAt;
   return Math.max(touched, ...rows.map((row) => Math.max(row.updated_at, row.paced_until ?? 0)));
 }
 

@@ -1,5 +1,4 @@
 // The tables → docs/state-machine.md. Pure: what is not in a table (or in render-words.ts) is not in the page.
-import { isCarriedOut } from './carried-out.ts';
 import { effects, type Effect } from './effects.ts';
 import { guards, type GuardName } from './guards.ts';
 import { transitions, type OperatorAction } from './machine.ts';
@@ -152,20 +151,14 @@ function mayDo(status: Status): string {
         .map((row) => row.on as OperatorAction),
     ),
   ];
-  const [now, later] = [true, false].map((wanted) =>
-    actions
-      .filter((action) => isCarriedOut(status, action) === wanted)
-      .map(code)
-      .join(', '),
-  );
-  return [now, later && `*not yet:* ${later}`].filter((part) => part !== '').join('; ') || '–';
+  return actions.map(code).join(', ') || '–';
 }
 
 function section(status: Status): readonly string[] {
   const rows = transitions.filter((row) => row.from === status);
   const none = 'No event leads on from here.';
   const cells = rows.map((row) => [
-    event(row),
+    code(row.on),
     row.by,
     when(row.when ?? []),
     row.to === 'same' ? '*stays*' : link(row.to),
@@ -175,24 +168,20 @@ function section(status: Status): readonly string[] {
   return [`### ${status}`, '', `${statuses[status].kind}: ${statuses[status].means}.`, '', ...body, ''];
 }
 
-function event(row: Row): string {
-  const yet = row.by === 'worker' || isCarriedOut(row.from, row.on as OperatorAction);
-  return `${code(row.on)}${yet ? '' : ' *(not yet)*'}`;
-}
-
 function when(names: readonly GuardName[]): string {
   return names.map((name) => guardWords[name]).join('; ') || '–';
 }
 
 function causes(row: Row): string {
   const claim = row.claim === undefined ? [] : [row.claim === 'take' ? 'takes the claim' : 'frees the claim'];
+  const tasks = row.tasks === undefined ? [] : ['its tasks go on'];
   const fence = row.fence === undefined ? [] : ['fences off what is under way'];
   const patch = Object.entries(row.patch ?? {}).map(([field, value]) =>
     value === null
       ? `clears ${code(field)}`
       : `sets ${code(field)} to ${code(typeof value === 'string' ? value : JSON.stringify(value))}`,
   );
-  return [...(row.effects ?? []).map(code), ...claim, ...fence, ...patch].join('; ') || '–';
+  return [...(row.effects ?? []).map(code), ...claim, ...fence, ...tasks, ...patch].join('; ') || '–';
 }
 
 function consumerRows(): readonly string[] {

@@ -58,3 +58,8 @@ export function resolved(
     one.kind === kind && one.who === who && one.resolved_at === null ? { ...one, resolved_at: now } : one,
   );
 }
+
+/** The list once what it is about has ended: every token is dead, or every consumer locked out. */
+export function resolvedAll(residuals: readonly Residual[], now: number): readonly Residual[] {
+  return residuals.map((one) => ({ ...one, resolved_at: one.resolved_at ?? now }));
+}

@@ -259,8 +259,11 @@ export function rowsToOpen(rows: readonly Row[], phase: Phase): readonly Row[] {
 }
 
 /** A row at the beginning of a phase. One that was skipped before stays skipped: nothing was written there to be proven. */
-export function readied(row: Row, phase: 'distribute' | 'validate'): Row {
+export function readied(row: Row, phase: 'distribute' | 'validate' | 'lockout'): Row {
   if (phase === 'distribute') return toBeWritten(row);
+  // Who runs on a token that lives on is not to be locked out.
+  if (phase === 'lockout')
+    return row.lockout?.class === 'on_other_token' ? { ...row, validate_status: 'skipped' } : toBeProven(row);
   return row.distribute_status === 'skipped' ? { ...row, validate_status: 'skipped' } : toBeProven(row);
 }
 

@@ -26,6 +26,8 @@ export function publicJob(job: Job): Record<string, unknown> {
     new_auth_id: job.newAuthId,
     vault_ref: job.vaultRef,
     error: job.error && { code: job.error.code, detail: job.error.detail, at: iso(job.error.at) },
+    ...(job.flowType === 'revocation' ? ofEmergency(job) : {}),
+    ...(job.replaces === null ? {} : { replaces: job.replaces }),
     residual: job.residuals.map((r) => ({
       ...r,
       resolved_at: r.resolved_at === null ? null : iso(r.resolved_at),
@@ -34,6 +36,36 @@ export function publicJob(job: Job): Record<string, unknown> {
     created_by: job.createdBy,
     created_at: iso(job.createdAt),
     updated_at: iso(job.updatedAt),
+  };
+}
+
+function ofEmergency(job: Job): Record<string, unknown> {
+  return {
+    target: job.target,
+    takes_over: job.takesOver,
+    took_from: job.tookFrom,
+    tokens: job.tokens,
+    revoked_at: job.revokedAt === 0 ? null : iso(job.revokedAt),
+    settle_seconds: job.settleMs / 1000,
+    settle_until: job.settleUntil === 0 ? null : iso(job.settleUntil),
+    // What to send once it is over: a rotation that expects the token to be dead.
+    next_step: job.status === 'rev_done' ? { flow_type: 'operational', replaces: job.jobId } : null,
+  };
+}
+
+/** Of an emergency's consumers: how long until the last of them was locked out, and how much of that is weakly proven. */
+export function lockoutOf(job: Job, rows: readonly Row[]): Record<string, unknown> {
+  if (job.flowType !== 'revocation') return {};
+  const out = rows.filter((row) => row.lockout?.class === 'locked_out');
+  const open = rows.some((row) => ['pending', 'in_progress', 'failed'].includes(row.validate_status));
+  const times = out.flatMap((row) => row.lockout?.time_to_lockout_ms ?? []);
+  return {
+    time_to_lockout_ms: open || times.length === 0 ? null : Math.max(...times),
+    locked_out: out.length,
+    weakly_proven: out.filter((row) => row.lockout?.weak === true).length,
+    leaking: rows
+      .filter((row) => job.phase === 'lockout' && row.validate_status === 'failed')
+      .map((row) => row.consumer_id),
   };
 }
 
@@ -70,6 +102,7 @@ export function publicRow(row: Row): Record<string, unknown> {
     ...(row.reachable === null && row.may_write === null
       ? {}
       : { reachable: row.reachable, may_write: row.may_write }),
+    ...(row.lockout === null ? {} : { lockout: row.lockout }),
     write_note: row.receipt?.note ?? null,
     // For whoever does the row by hand, and no secret: it stands in the manifest.
     instructions: row.pinned.instructions ?? null,

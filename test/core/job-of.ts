@@ -13,7 +13,8 @@ export function jobOf(different: Partial<Job> = {}): Job {
     abortedFrom: null, cleanupSince: 0, restoring: false, wentBack: false, forced: false,
     currentState: null, mayMint: false, issuer: 'heroku-oauth', authority: 'HK_VELVET_BOOTSTRAP', issuerVerify: null, instructions: null, twoPerson: false,
     oldAuthId: null, oldFingerprint: null, newAuthId: null, newFingerprint: null, mintedFence: null, vaultRef: null,
-    promoting: false, promoted: false, superseded: false, error: null, residuals: [], inactive: [],
+    promoting: false, promoted: false, superseded: false, target: null, atOnce: false, preempt: false, takesOver: null, tookFrom: null, tokens: [], revokedAt: 0, settleMs: 0, settleUntil: 0, replaces: null,
+    error: null, residuals: [], inactive: [],
     leaseFence: null, leaseUntil: 0, quietAfter: 0, idem: null, tally: emptyTally,
     ...different,
   }; // prettier-ignore

@@ -2,7 +2,6 @@
 // Law: where the two differ one of them is wrong, and reading decides which; neither is ever copied from the other.
 import { describe, expect, test } from 'vitest';
 import { errorTable, type ErrorCode } from '../../shared/lib/errors.ts';
-import { offeredActions } from '../../shared/rotation/carried-out.ts';
 import { kindOf, type Job } from '../../shared/rotation/job.ts';
 import type { Facts } from '../../shared/rotation/guards.ts';
 import { decide, operatorActions, transitions } from '../../shared/rotation/machine.ts';
@@ -95,7 +94,7 @@ describe('the specification, circumstance by circumstance', () => {
       thisRelease.includes(action),
     );
     const undecided = new Set<string>(c.silent);
-    const offered = offeredActions(jobIn(c)).filter((action) => !undecided.has(action));
+    const offered = operatorActions(jobIn(c)).filter((action) => !undecided.has(action));
     expect([...offered].toSorted()).toEqual(listed.toSorted());
   });
 

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Redis } from 'ioredis';
 import { createClaims } from '../../shared/redis/claim.ts';
 import { credentialKeys } from '../../shared/redis/keys.ts';
-import { offeredActions } from '../../shared/rotation/carried-out.ts';
+import { operatorActions } from '../../shared/rotation/machine.ts';
 import type { JobRef } from '../../shared/rotation/effects.ts';
 import { openResiduals } from '../../shared/rotation/residuals.ts';
 import { slots } from '../../workers/vault/contract.ts';
@@ -80,7 +80,7 @@ test.each([true, false])(
     expect(openResiduals(named.residuals)[0]?.what_to_do).toContain(
       world.vault.ref(slots.current(CREDENTIAL)),
     );
-    expect(offeredActions(named)).toEqual(['resolve_residual']);
+    expect(operatorActions(named)).toEqual(['resolve_residual']);
     expect(await current(world)).toBe(console?.config[KEY]);
     expect(world.outside.heroku.isLive(passed)).toBe(true);
     expect(await world.vault.list(slots.pending(CREDENTIAL, named.mintedFence ?? ''))).toHaveLength(1);
@@ -172,7 +172,7 @@ test('behind an adoption that died it says what to do, and goes on once that was
   expect((await world.job()).version).toBe(told.version);
 
   await claims.beginAdoption(CREDENTIAL, ENV, 'adopt.again');
-  await claims.endAdoption(CREDENTIAL, ENV, 'adopt.again', []);
+  await claims.endAdoption({ credential: CREDENTIAL, env: ENV }, 'adopt.again', null, []);
   world.redisLostData();
   world.sweep();
   await toRest(world);

@@ -241,7 +241,9 @@ describe('an adoption', () => {
       extra: { active_job_id: null },
     });
 
-    await world.claims.endAdoption(CREDENTIAL, ENV, 'adopt.two', [eventOf('adopted', null)]);
+    await world.claims.endAdoption({ credential: CREDENTIAL, env: ENV }, 'adopt.two', 'auth-1', [
+      eventOf('adopted', null),
+    ]);
     await world.store.commit(commitOf(job, { claim: 'take' }));
     const refused = world.claims.beginAdoption(CREDENTIAL, ENV, 'adopt.three');
     await expect(refused).rejects.toMatchObject({ code: 'claimed', extra: { active_job_id: 'job-1' } });
@@ -251,7 +253,9 @@ describe('an adoption', () => {
   test('that was taken over can neither end the other one nor write its audit row', async () => {
     await world.claims.beginAdoption(CREDENTIAL, ENV, 'adopt.one');
     await world.claims.beginAdoption(CREDENTIAL, ENV, 'adopt.two');
-    const ending = world.claims.endAdoption(CREDENTIAL, ENV, 'adopt.one', [eventOf('adopted', null)]);
+    const ending = world.claims.endAdoption({ credential: CREDENTIAL, env: ENV }, 'adopt.one', 'auth-1', [
+      eventOf('adopted', null),
+    ]);
     expect(await codeOf(ending)).toBe('claimed');
     expect(await world.store.claimant(ref)).toBe('adopt.two');
     expect(await world.feed.read(CREDENTIAL, ENV, 0, 10)).toEqual([]);
@@ -268,7 +272,9 @@ describe('an adoption', () => {
 
   test('and what a person read are audit rows without a job, each once', async () => {
     await world.claims.beginAdoption(CREDENTIAL, ENV, 'adopt.one');
-    await world.claims.endAdoption(CREDENTIAL, ENV, 'adopt.one', [eventOf('adopted', null)]);
+    await world.claims.endAdoption({ credential: CREDENTIAL, env: ENV }, 'adopt.one', 'auth-1', [
+      eventOf('adopted', null),
+    ]);
     await world.claims.record(CREDENTIAL, ENV, eventOf('value_read', null));
     const events = await world.feed.read(CREDENTIAL, ENV, 0, 10);
     expect(events.map((one) => [one.seq, one.event, one.job_id])).toEqual([

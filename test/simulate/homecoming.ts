@@ -1,6 +1,6 @@
 // After the faults: an honest operator brings every job to an end, by whatever way is open, without a word that is not true.
 import type { StageBody } from '../../api/stage-bodies.ts';
-import { offeredActions } from '../../shared/rotation/carried-out.ts';
+import { operatorActions } from '../../shared/rotation/machine.ts';
 import { isOver, type Job } from '../../shared/rotation/job.ts';
 import { openResiduals } from '../../shared/rotation/residuals.ts';
 import { statusIn, type Row } from '../../shared/rotation/rows.ts';
@@ -60,7 +60,7 @@ const retry: StageBody = { action: 'retry' };
 
 function stepOf(guest: Guest): StageBody | null {
   const { story, job, rows, seen } = guest;
-  const offered = offeredActions(job);
+  const offered = operatorActions(job);
   const goingBack =
     job.status !== 'init' && seen === 1 && offered.includes('abort') && story.random.chance(0.15);
   if (goingBack) return abort(guest);
@@ -100,7 +100,7 @@ function stepOf(guest: Guest): StageBody | null {
 function mendRows(guest: Guest): StageBody | null {
   const { story, job, rows, seen } = guest;
   const phase = job.phase ?? 'distribute';
-  const offered = offeredActions(job);
+  const offered = operatorActions(job);
   const open = rows.filter((row) => ['failed', 'manual_required'].includes(statusIn(row, phase)));
   const next = newTokenOf(story, job);
   if (seen > 12) return offered.includes('abort') ? abort(guest) : null;
@@ -129,7 +129,7 @@ function mendRows(guest: Guest): StageBody | null {
 /** What an aborted job left behind. */
 function deal(guest: Guest): StageBody | null {
   const { story, job, seen } = guest;
-  const offered = offeredActions(job);
+  const offered = operatorActions(job);
   const [left] = openResiduals(job.residuals);
   if (left === undefined) return null;
   const old = story.tokens.get(job.oldAuthId ?? '') ?? null;

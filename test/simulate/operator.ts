@@ -1,6 +1,6 @@
 // What operators do at random moments: whatever the job offers, with and without names, sometimes too late, sometimes untrue.
 import type { StageBody } from '../../api/stage-bodies.ts';
-import { offeredActions } from '../../shared/rotation/carried-out.ts';
+import { operatorActions } from '../../shared/rotation/machine.ts';
 import { kindOf, type Job } from '../../shared/rotation/job.ts';
 import type { OperatorAction } from '../../shared/rotation/machine.ts';
 import { openResiduals } from '../../shared/rotation/residuals.ts';
@@ -94,7 +94,7 @@ function chosen(story: Story, offered: readonly OperatorAction[]): OperatorActio
 export async function act(story: Story, { atRest }: { atRest: boolean }): Promise<void> {
   const { random } = story;
   const job = await focusOf(story);
-  const offered = offeredActions(job);
+  const offered = operatorActions(job);
   // Now and then somebody asks for what is not offered.
   const asked = random.chance(0.04)
     ? random.pick(Object.keys(bodies) as OperatorAction[])

@@ -18,8 +18,8 @@ import {
 import type { Handler } from '../run.ts';
 import { isByHand, presentJob, speaker, type CoreDeps } from './deps.ts';
 
-/** minted → distributing, distributed → validating. */
-export function startPhase(deps: CoreDeps, phase: 'distribute' | 'validate'): Handler {
+/** minted → distributing, distributed → validating, rev_revoked → rev_validating. */
+export function startPhase(deps: CoreDeps, phase: 'distribute' | 'validate' | 'lockout'): Handler {
   return {
     async run(task, context) {
       const job = await presentJob(deps, task);
@@ -29,6 +29,8 @@ export function startPhase(deps: CoreDeps, phase: 'distribute' | 'validate'): Ha
       // Of thousands of rows few change their status here; the others are readied when they are opened.
       const moved = rows.filter((row, n) => statusIn(row, phase) !== statusIn(before[n] ?? row, phase));
       await deps.transitions.apply(task, 'fan_out_started', speaker(task, context), () => ({
+        // One window for all of them, from the vendor's own word on.
+        ...(phase === 'lockout' ? { patch: { settle_until: job.revokedAt + job.settleMs } } : {}),
         rows: moved,
         tally: tally(rows, phase),
         detail: { rows: rows.length },
@@ -110,6 +112,12 @@ async function opened(
     }));
     return 'none to prove';
   }
+  if (phase === 'lockout' && at.counts.open === 0 && at.counts.failed === 0) {
+    await deps.transitions.apply(task, 'nothing_to_prove', by, () => ({
+      detail: { reason: 'nobody is left who should be locked out' },
+    }));
+    return 'none to prove';
+  }
   return rows;
 }
 
@@ -145,10 +153,12 @@ function openedRow(row: Row, phase: Phase, now: number): Row {
   if (phase === 'distribute' && isByHand(row))
     return { ...withStatus(open, phase, 'manual_required'), touched: true };
   // Without an endpoint nothing can be asked: a person must look.
-  return rowEffect[phase] === 'probe_row' && row.pinned.healthcheck_endpoint === null
+  return asksTheConsumer.includes(rowEffect[phase]) && row.pinned.healthcheck_endpoint === null
     ? withStatus(open, phase, 'manual_required')
     : open;
 }
+
+const asksTheConsumer: readonly Effect[] = ['probe_row', 'lockout_row'];
 
 /** What each row of a phase is opened for. */
 export const rowEffect: Readonly<Record<Phase, Effect>> = {

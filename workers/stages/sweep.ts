@@ -1,6 +1,7 @@
 // The rescuer: relays what was decided and not queued, and orders the work of silent jobs once more. Several may sweep at once.
+import { beginRevocation } from '../../shared/begin-revocation.ts';
 import { isVelvetError, type ErrorCode } from '../../shared/lib/errors.ts';
-import { kindOf, onlyAPersonIsLeft, type Job } from '../../shared/rotation/job.ts';
+import { movesByItself, onlyAPersonIsLeft, type Job } from '../../shared/rotation/job.ts';
 import { noticeReceipt, stuckOf, stuckReceipt } from '../../shared/rotation/notices.ts';
 import { taskId, type Effect, type Task } from '../../shared/rotation/effects.ts';
 import { statusIn, type Row } from '../../shared/rotation/rows.ts';
@@ -25,6 +26,7 @@ export async function sweep(deps: CoreDeps, log: Log): Promise<SweepReport> {
         await tellOfWaiting(deps, job);
         await tellOfStuck(deps, job);
         await beginWaitingCleanup(deps, job);
+        await startWaiting(deps, job);
         if (await rescued(deps, job)) {
           kicked += 1;
           log.warn('silent job kicked', {
@@ -72,7 +74,8 @@ async function tellOfStuck(deps: CoreDeps, job: Job): Promise<void> {
 async function beginWaitingCleanup(deps: CoreDeps, job: Job): Promise<void> {
   if (job.cleanup !== 'waiting') return;
   const claimant = await deps.store.claimant(job);
-  if (claimant !== null) return claimant.startsWith('adopt.') ? tellOfAdoption(deps, job) : undefined;
+  const told = job.status === 'aborted' && claimant?.startsWith('adopt.') === true;
+  if (claimant !== null) return told ? tellOfAdoption(deps, job) : undefined;
   const by = { kind: 'attempt', fence: null, statusVersion: job.statusVersion } as const;
   const patch = { cleanup_since: deps.clock.now() };
   await deps.transitions
@@ -82,6 +85,21 @@ async function beginWaitingCleanup(deps: CoreDeps, job: Job): Promise<void> {
       if (!isVelvetError(error) || !overtaken.includes(error.code)) throw error;
     });
 }
+
+/** An emergency that was asked for whole, and whose request was cut off between its record and its start. */
+async function startWaiting(deps: CoreDeps, job: Job): Promise<void> {
+  if (job.status !== 'rev_init' || !job.atOnce) return;
+  if (deps.clock.now() - job.createdAt < deps.times.silentMs) return;
+  const actor = { operatorId: job.createdBy, slackUserId: job.movedBy?.slackUserId ?? null };
+  const by = { kind: 'operator', actor, version: undefined } as const;
+  const { ticketId, credential: confirm, preempt } = job;
+  await beginRevocation(deps, job, by, { ticketId, confirm, preempt }).catch((error: unknown) => {
+    if (!isVelvetError(error) || ![...overtaken, ...held].includes(error.code)) throw error;
+  });
+}
+
+/** Somebody opened a rotation meanwhile, or began the emergency: the job waits for a person. */
+const held: readonly ErrorCode[] = ['rotation_open', 'nothing_to_target', 'action_not_allowed'];
 
 /** An adoption holds the credential for one write. One that died is taken over by another adoption alone, so somebody must be told. */
 async function tellOfAdoption(deps: CoreDeps, job: Job): Promise<void> {
@@ -103,9 +121,9 @@ async function tellOfAdoption(deps: CoreDeps, job: Job): Promise<void> {
 const overtaken: readonly ErrorCode[] = ['claimed', 'stale_version', 'stale_fence'];
 
 async function rescued(deps: CoreDeps, job: Job): Promise<boolean> {
-  if (kindOf(job) !== 'automatic' || job.resume === null) return false;
+  if (!movesByItself(job) || job.resume === null) return false;
   const quietMs =
-    job.status === 'aborted' && job.error !== null ? deps.times.cleanupRetryMs : deps.times.silentMs;
+    job.cleanup === 'pending' && job.error !== null ? deps.times.cleanupRetryMs : deps.times.silentMs;
   if (deps.clock.now() - job.updatedAt < quietMs) return false;
   const own = taskOf(job, job.resume);
   if ((await someAlive(deps, job, [own])).size > 0) return false;

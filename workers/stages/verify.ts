@@ -44,7 +44,9 @@ export function verify(deps: VerifyDeps): Handler {
         vault_ref: deps.vault.ref(slots.current(job.credential)),
       };
       const detail = { current: result.current, authority_may_mint: result.mayMint, old_auth_id: oldAuthId };
-      const elsewhere = result.current === 'dead' ? await askConsumers(deps, at, current) : null;
+      // What an emergency has ended is expected to be dead, and nobody has a better one.
+      const expected = job.replaces !== null;
+      const elsewhere = result.current === 'dead' && !expected ? await askConsumers(deps, at, current) : null;
       const problem = problemOf(job, result, elsewhere);
       if (problem === null) {
         context.log.info('verified', { old_auth_id: oldAuthId });
@@ -114,7 +116,11 @@ function problemOf(job: Job, result: VerifyResult, elsewhere: Elsewhere | null):
     const detail = `Velvet's vault holds no value for ${job.credential}. ${ending(job, `Give it the first one with \`npx velvet adopt ${job.credential}\`, and start again.`)} ${besides}`;
     return new VelvetError('not_adopted', 'no current value', { detail });
   }
-  if (result.current === 'dead') {
+  if (job.replaces !== null && result.current === 'alive') {
+    const detail = `The current token of ${job.credential} still works, though emergency ${job.replaces} ended: somebody has given it another one since, or it was never that one. Abort, and start an ordinary rotation without \`replaces\`; if this one leaked, start an emergency. ${besides}`;
+    return new VelvetError('current_token_alive', 'current token is alive', { detail });
+  }
+  if (result.current === 'dead' && job.replaces === null) {
     const detail = `old token invalid: the vendor answered 401 to the value that Velvet's vault holds for ${job.credential}. ${whatConsumersHold(job, elsewhere)} ${besides}`;
     return new VelvetError('current_token_invalid', 'current token is dead', { detail });
   }

@@ -1,0 +1,104 @@
+// What a decision of the table writes: the record's fields, the event, the tasks, and what becomes of a job that it takes the credential from.
+import { VelvetError } from './lib/errors.ts';
+import { eventOf, systemOperator } from './redis/events.ts';
+import { changeFields, type Change, type Preempted, type RowWrite } from './redis/job-writes.ts';
+import { tasksOf } from './rotation/effects.ts';
+import { encodePatch, type JobPatch } from './rotation/job-record.ts';
+import { isOver, type Actor, type Job } from './rotation/job.ts';
+import { decide, decideClosing, type Decision, type JobEvent } from './rotation/machine.ts';
+import type { Status } from './rotation/statuses.ts';
+import type { Applied, Speaker } from './transition.ts';
+
+/** For each way in which this row can close its phase, what is written then. */
+export function closingsOf(at: Moment): ReturnType<RowWrite['closings']> {
+  const { job, now } = at;
+  const entries = Object.entries(decideClosing(job)).map(([outcome, decision]) => {
+    const closing = changeOf({ ...at, on: 'rows_closed', decision }, { ...decision.patch }, { outcome });
+    const fields = changeFields(job, { ...closing, enters: decision.enters, now });
+    const closes = isOver(jobAfter(job, decision, decision.patch));
+    return [outcome, { ...closing, fields, frees: decision.claim === 'free', closes }] as const;
+  });
+  return Object.fromEntries(entries);
+}
+
+/** Where a row's own step leads its job, and whom it alarms. Null where the table has no word for it in this status. */
+export function ownMove(on: JobEvent, at: Moment): OwnMove | null {
+  const { job, now } = at;
+  const decision = decide(job, on, { rowAllows: true });
+  if (decision.verdict !== 'go') return null;
+  const alarms = decision.effects.some((effect) => effect === 'page_leak' || effect === 'update_alarm');
+  const alarm = alarms ? { alarm: { at: now, fresh: decision.enters } } : {};
+  if (!decision.enters) return { on, enters: false, to: undefined, writes: alarm };
+  const change = changeOf({ ...at, on, decision }, decision.patch, {});
+  const { keepsTasks } = decision;
+  const fields = changeFields(job, { ...change, keepsTasks, enters: true, now });
+  return { on, enters: true, to: decision.to, writes: { ...alarm, moves: { ...change, fields } } };
+}
+
+interface OwnMove {
+  readonly on: JobEvent;
+  readonly enters: boolean;
+  readonly to: Status | undefined;
+  readonly writes: Pick<RowWrite, 'moves' | 'alarm'>;
+}
+
+/** What is written to the job whose credential is taken. Throws `rotation_open` where it is not one that can be stopped like this. */
+export function preempted(
+  { claimant, job, patch }: NonNullable<Applied['preempts']>,
+  { by, now }: Omit<Moment, 'job'>,
+): Preempted {
+  if (job === null) return { claimant, stops: null };
+  const decision = decide(job, 'preempted');
+  if (decision.verdict !== 'go')
+    throw new VelvetError('rotation_open', `${job.jobId} in ${job.status} cannot be preempted`, {
+      detail: `Job ${job.jobId} stands in ${job.status}, and cannot be taken over. Read it: its \`allowed_actions\` say what it takes.`,
+      extra: { active_job_id: job.jobId, job_status: job.status },
+    });
+  const whole = { ...decision.patch, ...patch, ...moverPatch(by) };
+  const change = changeOf({ job, by, now, on: 'preempted', decision }, whole, {});
+  const closes = isOver(jobAfter(job, decision, whole));
+  return { claimant, stops: { ...change, job, closes, enters: decision.enters } };
+}
+
+export interface Moment {
+  readonly job: Job;
+  readonly by: Speaker;
+  readonly now: number;
+}
+
+export function changeOf(
+  at: Moment & { readonly on: JobEvent; readonly decision: Decision; readonly version?: number },
+  patch: JobPatch,
+  detail: Readonly<Record<string, unknown>>,
+): Change {
+  const { job, decision, version = job.version + 1 } = at;
+  return {
+    version,
+    patch,
+    ...(decision.enters ? { status: decision.to } : {}),
+    events: [eventOf({ ...at, operatorId: personOf(at.by) }, at.on, { to: decision.to, detail })],
+    tasks: tasksOf(job, decision.effects, version),
+  };
+}
+
+export function personOf(by: Speaker): string {
+  return by.kind === 'operator' ? by.actor.operatorId : systemOperator;
+}
+
+export function moverPatch(by: Speaker): JobPatch {
+  return by.kind === 'operator'
+    ? { moved_by: by.actor.operatorId, moved_by_slack: by.actor.slackUserId }
+    : {};
+}
+
+// An operator's step on a row counts as a version, so that another operator's `version` tells them that they did not see it.
+export function operatorFields(job: Job, actor: Actor, now: number): Record<string, string> {
+  const mover = moverPatch({ kind: 'operator', actor, version: undefined });
+  return { ...encodePatch({ ...mover, updated_at: now }), version: String(job.version + 1) };
+}
+
+/** The job as the change leaves it, as far as its kind depends on it. */
+export function jobAfter(job: Job, decision: Decision, patch: JobPatch): Job {
+  const { cleanup = job.cleanup, awaiting = job.awaiting, phase = job.phase } = patch as Partial<Job>;
+  return { ...job, status: decision.to, cleanup, awaiting, phase };
+}

@@ -1,0 +1,61 @@
+// After an emergency: the value that stays becomes the current one, and the slots of what ended are emptied. Law: nothing here holds up the emergency, and no value is deleted before the one that stays was read back.
+import { resolvedAll } from '../../shared/rotation/residuals.ts';
+import type { Handler } from '../run.ts';
+import { slots } from '../vault/contract.ts';
+import { errorPatch, speaker, step, underLease, type StageDeps, type Step } from './deps.ts';
+import { promotes } from './emergency-baseline.ts';
+import { emptySlot, isPromoted, isSuperseded, pendingSlots, promote } from './promote.ts';
+
+export function cleanupAfterEmergency(deps: StageDeps): Handler {
+  return {
+    run: step(deps, async (at) => {
+      const { task, job, context } = at;
+      // Another rotation's value, or an adoption's, is nobody's to replace.
+      const superseded = await isSuperseded(deps, job);
+      if (!superseded && promotes(job)) await promote(deps, at);
+      const emptied = await emptyTheirs(deps, at, superseded);
+      await deps.transitions.apply(task, 'cleanup_finished', speaker(task, context), () => ({
+        patch: {
+          ...emptied.patch,
+          residuals: resolvedAll(job.residuals, deps.clock.now()),
+          error: null,
+        },
+        detail: { emptied: emptied.slots },
+      }));
+    }),
+
+    async failed(task, error, context) {
+      const detail = `The emergency is over; the vault is not tidied up yet, which is tried again by itself. ${error.detail}`;
+      await deps.transitions.apply(task, 'cleanup_delayed', speaker(task, context), () => ({
+        patch: errorPatch(deps, { code: error.code, detail }),
+        detail: { code: error.code, reason: detail },
+      }));
+    },
+  };
+}
+
+async function emptyTheirs(deps: StageDeps, at: Step, superseded: boolean) {
+  const { job, context } = at;
+  const promoted = await isPromoted(deps, job);
+  const own = slots.pending(job.credential, job.mintedFence ?? 'none');
+  const { toEmpty, unclaimed } = await pendingSlots(deps, at);
+  // Where the old token alone was ended the new value may be in its slot alone.
+  const kept = job.target === 'old' && !promoted && !superseded ? own : null;
+  const due = toEmpty.filter((slot) => slot !== kept);
+  const previous = slots.previous(job.credential, job.takesOver ?? 'none');
+  // Where the new one alone was ended, and had been promoted, the old value is there and nowhere else.
+  const keepsOld = job.target === 'new' && promoted;
+  for (const { slot } of unclaimed)
+    context.log.warn('a live value that no rotation on record minted is kept', {
+      slot: deps.vault.ref(slot),
+    });
+  const emptied = keepsOld ? due : [...due, previous];
+  await underLease(deps, job, context, async (call) => {
+    for (const slot of emptied) await emptySlot(deps.vault, call, slot);
+  });
+  const ref = deps.vault.ref(keepsOld ? previous : slots.current(job.credential));
+  return {
+    slots: emptied,
+    patch: { vault_ref: ref, ...(promoted && job.target === 'old' ? { promoted: true } : {}) },
+  };
+}

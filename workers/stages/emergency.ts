@@ -1,0 +1,102 @@
+// rev_revoking: asks every consumer once more, then ends at the vendor whatever may live. Law: it waits for nothing that can wait: no vault, no lease of before, no mint that is still in flight.
+import type { EndedToken } from '../../shared/rotation/job-record.ts';
+import type { Handler, Verdict } from '../run.ts';
+import { errorPatch, issuerOf, presentJob, speaker, type StageDeps, type Step } from './deps.ts';
+import { baseline, type EmergencyDeps } from './emergency-baseline.ts';
+import { aValueWorks, askedOf, endAll, noted, othersKnown } from './emergency-tokens.ts';
+import { commandsFor, failureOf, noHandle, onlyByHand, stillWorks } from './emergency-words.ts';
+
+type Later = Exclude<Verdict, 'done'>;
+
+export function revokeNow(deps: EmergencyDeps): Handler {
+  return {
+    run: atOnce(deps, async (at) => {
+      const job = at.job.step === 'baseline' ? await baseline(deps, at) : at.job;
+      const now = { ...at, job };
+      if (issuerOf(deps, job).capabilities.revoke === 'operator') throw onlyByHand(job);
+      const ended = await endAll(deps, now);
+      if (ended.length === 0 && job.target !== 'new') throw noHandle(job);
+      return succeed(deps, now, ended, 'the vendor');
+    }),
+    failed: failed(deps),
+  };
+}
+
+/** After a revocation by hand: believed where the vendor says so, or where it cannot tell. */
+export function checkRevokedNow(deps: EmergencyDeps): Handler {
+  return {
+    run: atOnce(deps, async (at) => {
+      const { job } = at;
+      const tokens = [...job.tokens, ...(await othersKnown(deps, at))];
+      const found = await Promise.all(tokens.map(async (token) => askedOf(deps, at, token)));
+      const alive = found.filter((token) => token.state === 'may_live');
+      if (alive.length > 0) throw await noted(deps, at, found, stillWorks(job, alive));
+      const works = await aValueWorks(deps, at);
+      if (works !== null) throw stillWorks(job, [works]);
+      return succeed(deps, at, found, 'a person');
+    }),
+    failed: failed(deps),
+  };
+}
+
+/** As `step`, without its wait: to end a token twice is no harm, to end it a minute late is. */
+function atOnce(deps: StageDeps, does: (at: Step) => Promise<Later | void>): Handler['run'] {
+  return async (task, context) => {
+    const asked = await presentJob(deps, task);
+    if (asked === null) return 'done';
+    const { fence } = await deps.claims.beginStep(asked, 0);
+    context.fence = fence;
+    const job = await presentJob(deps, task);
+    if (job === null) return 'done';
+    return (await does({ task, job, fence, context })) ?? 'done';
+  };
+}
+
+/** A mint that was in flight may have been carried out since the list was read: it is waited out beside the first revoke. */
+async function mintInFlightMs(deps: EmergencyDeps, { job }: Step): Promise<number> {
+  if (job.takesOver === null || job.tookFrom !== 'minting') return 0;
+  const stopped = await deps.store.load({ ...job, jobId: job.takesOver });
+  if (stopped === null) return 0;
+  const { lateMs } = issuerOf(deps, job).capabilities;
+  const open = stopped.leaseFence === null ? 0 : stopped.leaseUntil + lateMs;
+  return Math.max(0, Math.max(open, stopped.quietAfter) - deps.clock.now());
+}
+
+async function succeed(
+  deps: EmergencyDeps,
+  at: Step,
+  tokens: readonly EndedToken[],
+  by: 'the vendor' | 'a person',
+): Promise<Later | void> {
+  const { task, job, context } = at;
+  const revoked_at = job.revokedAt === 0 ? deps.clock.now() : job.revokedAt;
+  const waitMs = await mintInFlightMs(deps, at);
+  if (waitMs > 0) {
+    context.log.warn('a mint was in flight: looked for once more when it can have no effect', {
+      wait_ms: waitMs,
+    });
+    await deps.transitions.apply(task, 'tokens_noted', speaker(task, context), () => ({
+      patch: { tokens, revoked_at },
+      detail: { tokens },
+    }));
+    return { laterMs: waitMs };
+  }
+  await deps.transitions.apply(task, 'revoke_succeeded', speaker(task, context), () => ({
+    patch: { tokens, revoked_at, error: null },
+    detail: { tokens: tokens.map(({ auth_id, is }) => ({ auth_id, is })), by },
+  }));
+  context.log.info('revoked', { tokens: tokens.map((token) => token.auth_id).join(','), by });
+}
+
+function failed(deps: EmergencyDeps): Handler['failed'] {
+  return async (task, error, context) => {
+    const job = await presentJob(deps, task);
+    if (job === null) return;
+    const shown = failureOf(job, error);
+    context.log.error('revoke_failed', { code: shown.code, by_hand: commandsFor(job) });
+    await deps.transitions.apply(task, 'revoke_failed', speaker(task, context), () => ({
+      patch: errorPatch(deps, shown),
+      detail: { code: shown.code, cause: error.code, reason: shown.detail, tokens: job.tokens },
+    }));
+  };
+}

@@ -19,6 +19,7 @@ import { createSystemStore, type WorkerFamily } from '../shared/redis/system-sto
 import type { QueueName } from '../shared/rotation/effects.ts';
 import { createTypedValues } from '../shared/redis/typed-values.ts';
 import { createTransitions } from '../shared/transition.ts';
+import { alarmOf, dailyDrill } from './alarm.ts';
 import { answerQuestions } from './answer.ts';
 import { createAudit } from './audit/duties.ts';
 import { trailNames } from './audit/names.ts';
@@ -92,13 +93,16 @@ export function startFamily<F extends WorkerFamily>(
     times,
     onHeadroom: (vendor, remaining) => metrics.set('headroom', { vendor }, remaining),
   });
+  const parts = { core, door, around, metrics, ground: known };
+  const alarm = alarmOf(family, env, parts);
   const {
-    handlers,
+    handlers: own,
     duties,
     reconcile = null,
     alsoLooked = () => Promise.resolve([]),
     beside = [],
-  } = familyTable[family](env, { core, door, around, metrics, ground: known });
+  } = familyTable[family](env, { ...parts, alarms: alarm.alarms });
+  const handlers = family === 'notifier' ? { ...own, page_leak: alarm.told, update_alarm: alarm.told } : own;
   // A message is never wrong to send, and the alarm waits for nobody.
   const waiting = family !== 'notifier';
   const ground = sureGround({ ground: known, times, clock, reconcile });
@@ -122,7 +126,8 @@ export function startFamily<F extends WorkerFamily>(
     everyMs: times.beatMs,
     does: () => system.beat(family, times.beatTtlMs),
   };
-  const stopDuties = repeat([beating, ...(reconcile === null ? [] : [looking]), ...duties], log);
+  const standing = [beating, ...(reconcile === null ? [] : [looking]), ...alarm.duties, ...duties];
+  const stopDuties = repeat(standing, log);
   return {
     ready: Promise.all([worker.ready, ...beside.map((one) => one.ready)]),
     async stop() {
@@ -243,7 +248,7 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
     return { handlers: { probe_row: probe({ ...valueDeps(env, parts), healthcheck }) }, duties: [] };
   },
 
-  notifier(env: NotifierEnv, { core, door, around }) {
+  notifier(env: NotifierEnv, { core, door, around, alarms }) {
     const slack = env.slack && {
       client: createSlack({
         token: env.slack.token,
@@ -256,7 +261,7 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
     };
     const schedules = createScheduleStore(around.redis);
     const system = createSystemStore(around.redis);
-    const deps = { ...core, slack, schedules, system, publicUrl: env.publicUrl };
+    const deps = { ...core, slack, schedules, system, alarms, publicUrl: env.publicUrl };
     return {
       handlers: { notify: notify(deps), tell_stuck: tellStuck(deps), tell_overdue: tellOverdue(deps) },
       duties: [],
@@ -267,7 +272,7 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
 /** What a stage worker begins, and vouches for, without being asked. */
 function scheduled({
   env,
-  parts: { around, core, door, ground },
+  parts: { around, core, door, ground, alarms },
   deps,
   manifest,
 }: {
@@ -279,13 +284,15 @@ function scheduled({
   const { redis, log } = around;
   const { times } = core;
   const system = createSystemStore(redis);
-  const health = () => healthOf({ redis, system, allowVolatileRedis: env.allowVolatileRedis, log });
+  const { allowVolatileRedis, appEnv } = env;
+  const health = () => healthOf({ redis, system, alarms, allowVolatileRedis, env: appEnv, clock: core.clock, log }); // prettier-ignore
   const schedules = createScheduleStore(redis);
   const about = { ...deps, manifest, env: env.appEnv, schedules, system, ground, health, log };
   const seals = createSealStore(redis);
   const hold: SealStore['hold'] = (...of) => seals.hold(...of);
   const url = env.heartbeatUrl;
   return [
+    dailyDrill({ alarms, hold, now: () => core.clock.now(), times }),
     { everyMs: times.sweepMs, does: () => goOn(about) },
     { everyMs: times.scheduleMs, does: () => beginWhatIsDue(about) },
     ...(url === null ? [] : [heartbeat({ url, door, hold, health, times })]),

@@ -5,6 +5,11 @@ import type { JobRef } from './effects.ts';
 export const channelNames = ['slack', 'dm', 'mail', 'webhook'] as const;
 export type ChannelName = (typeof channelNames)[number];
 
+/** Who carries them: two channels of one provider fall silent together. */
+export function providersOf(channels: readonly ChannelName[]): readonly string[] {
+  return [...new Set(channels.map((name) => (name === 'dm' ? 'slack' : name)))];
+}
+
 const instant = z.number().int().nonnegative();
 
 /** An alarm as its raising wrote it. What it is about is read when it is told: the job and its rows may have moved on since. */
@@ -32,7 +37,8 @@ export const receiptSchema = z.object({
   episode: z.number().int().positive(),
   /** Up to which change the channel has accepted everything; 0: nothing yet. */
   rev: z.number().int().nonnegative(),
-  status: z.enum(['delivered', 'failed', 'trying']),
+  /** `not_needed`: nobody is to be told there. */
+  status: z.enum(['delivered', 'failed', 'trying', 'not_needed']),
   at: instant,
   /** Of this episode. */
   attempts: z.number().int().nonnegative(),

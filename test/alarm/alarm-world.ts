@@ -65,7 +65,9 @@ export interface AlarmWorld extends AsyncDisposable {
   change(ref: JobRef, rows: readonly Row[], fresh?: boolean): Promise<void>;
   end(ref: JobRef, status?: string): Promise<void>;
   receipt(ref: JobRef, channel: ChannelName): Promise<Receipt | undefined>;
-  events(ref: JobRef): Promise<readonly { readonly event: string; readonly detail: Readonly<Record<string, unknown>> }[]>;
+  events(
+    ref: JobRef,
+  ): Promise<readonly { readonly event: string; readonly detail: Readonly<Record<string, unknown>> }[]>;
   process(more?: ProcessSpec): Process;
 }
 
@@ -80,7 +82,11 @@ export interface WorldSpec {
   readonly to?: readonly string[];
 }
 
-export function row(consumerId: string, status: Row['validate_status'], seen: LockoutClass | null = null): Row {
+export function row(
+  consumerId: string,
+  status: Row['validate_status'],
+  seen: LockoutClass | null = null,
+): Row {
   const pinned = {
     consumer_id: consumerId,
     update_method: 'HEROKU_CONFIG_PATCH',
@@ -142,7 +148,11 @@ export async function alarmWorld(url: string, spec: WorldSpec = {}): Promise<Ala
     pagerDuty,
     log,
     async leak(leak = {}) {
-      const ref = { credential: leak.credential ?? 'HK_PLATFORM_FULL', env: ENV, jobId: leak.jobId ?? crypto.randomUUID() };
+      const ref = {
+        credential: leak.credential ?? 'HK_PLATFORM_FULL',
+        env: ENV,
+        jobId: leak.jobId ?? crypto.randomUUID(),
+      };
       const leaking = Object.entries(leak.leaking ?? { 'console-prod': 'accepting' as const });
       const rows = [
         ...leaking.map(([name, seen]) => row(name, 'failed', seen)),
@@ -187,7 +197,8 @@ export async function alarmWorld(url: string, spec: WorldSpec = {}): Promise<Ala
         (event) => event.job_id === ref.jobId && event.event.startsWith('alarm_'),
       ),
     process({ only, env: own, times: ownTimes } = {}) {
-      const times = { ...quickTimes, alarmPollMs: 0, alarmPaceMs: 1, ...ownTimes };
+      // Long enough for a machine that is busy; where a try is to end, the test says when.
+      const times = { ...quickTimes, alarmPollMs: 0, alarmPaceMs: 1, alarmLeaseMs: 6_000, alarmSendMs: 5_000, ...ownTimes }; // prettier-ignore
       const door = createDoor({ fetch: globalThis.fetch, clock: systemClock, times });
       const all = { ...env, ...own };
       const words = createLog({ env: ENV, family: 'notifier', write: (line) => log.push(line) });

@@ -21,9 +21,20 @@ test('all channels name the job, the credential and every leaking consumer, with
   const [direct] = world.slack.messages.filter(({ user }) => user === OPERATOR);
   const [mail] = world.smtp.mails;
   const [event] = world.pagerDuty.events;
-  const texts = [alert?.text, direct?.text, mail?.text, String((event?.payload?.['custom_details'] as { text?: string }).text)];
+  const texts = [
+    alert?.text,
+    direct?.text,
+    mail?.text,
+    String((event?.payload?.['custom_details'] as { text?: string }).text),
+  ];
   for (const text of texts) {
-    for (const part of [ref.jobId, 'HK_PLATFORM_FULL', '(prod)', 'SEV1 leak', `https://velvet.example.com/tokens/HK_PLATFORM_FULL/rotations/${ref.jobId}`])
+    for (const part of [
+      ref.jobId,
+      'HK_PLATFORM_FULL',
+      '(prod)',
+      'SEV1 leak',
+      `https://velvet.example.com/tokens/HK_PLATFORM_FULL/rotations/${ref.jobId}`,
+    ])
       expect(text).toContain(part);
     expect(text).toContain('• console-prod: accepting (HTTP 200)');
     expect(text).toContain('• api-prod: forbidden (HTTP 403)');
@@ -36,23 +47,37 @@ test('all channels name the job, the credential and every leaking consumer, with
   expect(mail).toMatchObject({ to: ['ops@example.com'], subject: 'SEV1 leak: HK_PLATFORM_FULL (prod)' });
   expect(mail?.messageId).toBe(`<alarm.${ref.jobId}.1.1@example.com>`);
   expect(mail?.raw).toContain('X-Priority: 1 (Highest)');
-  expect(event).toMatchObject({ event_action: 'trigger', dedup_key: `${ref.jobId}.1`, payload: { severity: 'critical' } });
+  expect(event).toMatchObject({
+    event_action: 'trigger',
+    dedup_key: `${ref.jobId}.1`,
+    payload: { severity: 'critical' },
+  });
 
   for (const channel of ['slack', 'dm', 'mail', 'webhook'] as const)
     expect(await world.receipt(ref, channel)).toMatchObject({ status: 'delivered', rev: 1, episode: 1, attempts: 1, begun: false, repeat: false }); // prettier-ignore
   const told = (await world.events(ref)).map(({ event: name, detail }) => [name, detail['channel']]);
-  expect(told.toSorted()).toEqual(['dm', 'mail', 'slack', 'webhook'].map((name) => ['alarm_delivered', name]));
+  expect(told.toSorted()).toEqual(
+    ['dm', 'mail', 'slack', 'webhook'].map((name) => ['alarm_delivered', name]),
+  );
 });
 
 test('what was told is not told again; a change is an update, and names what is new alone', async () => {
   await using world = await alarmWorld(server.url);
-  const ref = await world.leak({ leaking: { 'console-prod': 'accepting' }, settling: ['api-prod', 'late-prod'] });
+  const ref = await world.leak({
+    leaking: { 'console-prod': 'accepting' },
+    settling: ['api-prod', 'late-prod'],
+  });
   const own = world.process({ only: ['slack', 'mail', 'webhook'] });
   await own.round();
   await own.round();
-  expect([world.slack.messages.length, world.smtp.mails.length, world.pagerDuty.events.length]).toEqual([1, 1, 1]);
+  expect([world.slack.messages.length, world.smtp.mails.length, world.pagerDuty.events.length]).toEqual([
+    1, 1, 1,
+  ]);
 
-  await world.change(ref, [row('api-prod', 'failed', 'erroring'), row('late-prod', 'succeeded', 'locked_out')]);
+  await world.change(ref, [
+    row('api-prod', 'failed', 'erroring'),
+    row('late-prod', 'succeeded', 'locked_out'),
+  ]);
   await own.round();
   const text = world.slack.messages[1]?.text ?? '';
   expect(text).toContain('SEV1 leak, update');
@@ -60,7 +85,10 @@ test('what was told is not told again; a change is an update, and names what is 
   expect(text).not.toContain('• console-prod');
   expect(text).toContain('Locked out: 1.');
   expect(world.smtp.mails[1]?.subject).toBe('SEV1 leak, update: HK_PLATFORM_FULL (prod)');
-  expect(world.pagerDuty.events.map(({ dedup_key }) => dedup_key)).toEqual([`${ref.jobId}.1`, `${ref.jobId}.1`]);
+  expect(world.pagerDuty.events.map(({ dedup_key }) => dedup_key)).toEqual([
+    `${ref.jobId}.1`,
+    `${ref.jobId}.1`,
+  ]);
 
   await world.change(ref, [row('console-prod', 'succeeded', 'locked_out')]);
   await own.round();
@@ -121,14 +149,22 @@ test("whom Slack does not know is told in the operators' channel; where there is
   const channels = own.channels.map((channel) => ({ ...channel, audience: () => null }));
   expect(channels).toHaveLength(1);
   await world.alarms.declare('notifier', { channels: ['dm'], publicUrl: null }, Date.now());
-  const quiet = world.process({ only: ['dm'], env: { slack: { ...(await slackEnv()), operatorChannel: ALERT } } });
+  const quiet = world.process({
+    only: ['dm'],
+    env: { slack: { ...(await slackEnv()), operatorChannel: ALERT } },
+  });
   await quiet.round();
   expect(await world.receipt(alone, 'dm')).toMatchObject({ status: 'not_needed', rev: 1 });
   expect(world.slack.messages).toHaveLength(2);
 
   async function slackEnv() {
     const { Secret } = await import('../../shared/lib/secret.ts');
-    return { token: new Secret('xoxb-alarm-token'), apiUrl: world.slack.apiUrl, operatorChannel: '', alertChannel: ALERT };
+    return {
+      token: new Secret('xoxb-alarm-token'),
+      apiUrl: world.slack.apiUrl,
+      operatorChannel: '',
+      alertChannel: ALERT,
+    };
   }
 });
 

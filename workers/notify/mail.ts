@@ -31,7 +31,8 @@ export function mailChannel({ env, times }: MailDeps): Channel {
     },
     async send(call, message, audience) {
       const to = audience === ALL ? env.to : audience.split(',');
-      const lasts = Math.min(times.alarmSendMs, call.lease?.remainingMs() ?? 0);
+      // Whole milliseconds: a timer of Node's takes no others.
+      const lasts = Math.floor(Math.min(times.alarmSendMs, call.lease?.remainingMs() ?? 0));
       if (lasts <= 0) throw new VelvetError('lease_over', 'mail: not sent, the lease is over');
       const transport = transportOf(env, lasts);
       try {

@@ -46,6 +46,8 @@ export const receiptSchema = z.object({
   first_at: instant.nullable(),
   /** Whether the episode's first message is through to its end: everything was named that leaked. */
   named: z.boolean(),
+  /** The first of the episodes before this one that nobody was told of here: it is named with this one. */
+  missed: z.number().int().positive().nullable(),
   /** A sending was begun, and how it ended is not known: the next message may be a repeat. */
   begun: z.boolean(),
   /** Whether the last message said so. */
@@ -99,6 +101,7 @@ export function receiptNow({ raised, receipts }: AlarmState, channel: ChannelNam
     attempts: 0,
     first_at: null,
     named: false,
+    missed: missedBefore(raised.episode, known),
     begun: false,
     repeat: false,
     told: {},
@@ -111,11 +114,10 @@ export function receiptNow({ raised, receipts }: AlarmState, channel: ChannelNam
   };
 }
 
-/** An earlier episode that nobody was told of on the channel: it is named with the present one. */
-export function untoldEpisode({ raised, receipts }: AlarmState, channel: ChannelName): number | null {
-  const known = receipts[channel];
-  const first = known === undefined ? 1 : known.named ? known.episode + 1 : known.episode;
-  return first < raised.episode ? first : null;
+/** The first episode before this one that nobody was told of on the channel. */
+function missedBefore(episode: number, known: Receipt | undefined): number | null {
+  const first = known === undefined ? 1 : known.named ? known.episode + 1 : (known.missed ?? known.episode);
+  return first < episode ? first : null;
 }
 
 /** The `alarm` of a job, as the API shows it: `channels` are those that the fleet has, whether they were reached or not. */

@@ -15,7 +15,6 @@ afterAll(() => server.stop());
 
 const POST = 'POST /api/chat.postMessage';
 
-
 // oxfmt-ignore
 const slackFaults: readonly { is: string; does: Deed; code: string; repeat: boolean }[] = [
   { is: '429 that asks for a minute',  does: { rate_limited: { retry_after_s: 60 } }, code: 'vendor_rate_limited', repeat: false },

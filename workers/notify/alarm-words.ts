@@ -1,6 +1,6 @@
 // What an alarm says of one job: which consumers, how each answers, what that may mean, what is still to come. Law: plain sentences, no value, no more than was seen.
 import type { ChannelName } from '../../shared/rotation/alarm.ts';
-import { untoldEpisode, type AlarmState, type Receipt } from '../../shared/rotation/alarm.ts';
+import type { AlarmState, Receipt } from '../../shared/rotation/alarm.ts';
 import { isOver, type Job } from '../../shared/rotation/job.ts';
 import type { Row } from '../../shared/rotation/rows.ts';
 
@@ -98,9 +98,10 @@ export function headOf(subject: Subject, { name, text }: Script): string {
   if (raised.kind === 'drill')
     return `${marks(subject)}DRILL ${name(ref.jobId)}: a test of the alarm. Nothing has leaked, and there is nothing to do.`;
   const about = `${name(text(ref.credential))} (${ref.env}), job ${name(ref.jobId)}`;
-  const missed = untoldEpisode(state, subject.channel);
-  const earlier = missed === null ? '' : ` Episode ${raised.episode}; nobody was told of ${missed} here.`;
-  return `${marks(subject)}${about}: ${standing(subject)}${receipt.episode > 1 && missed === null ? ` Episode ${raised.episode}.` : ''}${earlier}`;
+  const { missed } = receipt;
+  const untold = missed === null ? '' : `; nobody was told of ${missed} here`;
+  const which = raised.episode > 1 ? ` Episode ${raised.episode}${untold}.` : '';
+  return `${marks(subject)}${about}: ${standing(subject)}${which}`;
 }
 
 function marks(subject: Subject): string {

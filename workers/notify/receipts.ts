@@ -26,7 +26,8 @@ export async function begunOn(at: Writing, parts: readonly Part[]): Promise<read
   const marked = await Promise.all(
     parts.map(async ({ subject }): Promise<readonly Subject[]> => {
       const { receipt } = subject;
-      const status = subject.owed ? receipt.status : 'trying';
+      // A failure shows until a message is through, and a message that is through until an update fails.
+      const status = receipt.named || receipt.status === 'failed' ? receipt.status : 'trying';
       const next = { ...receipt, status, at: now, attempts: receipt.attempts + 1, begun: true };
       const state = await at.alarms.writeReceipt(subject.state, at.channel, next, []);
       // The words are made of what was known before: whether this is a repeat, above all.
@@ -64,6 +65,7 @@ export async function deliveredOn(at: Writing, { parts }: Message, sent: Sent): 
         rev: part.complete ? Math.max(receipt.rev, state.raised.rev) : receipt.rev,
         first_at: receipt.first_at ?? now,
         named: receipt.named || part.complete,
+        missed: part.complete ? null : receipt.missed,
         begun: false,
         repeat: receipt.begun,
         told: part.told,

@@ -79,13 +79,13 @@ function readMail(reader: EnvReader): MailEnv | null {
 function readServer(reader: EnvReader, text: string, first: string): Omit<MailEnv, 'to'> | null {
   const url = URL.parse(text);
   if (url === null || !/^smtps?:$/.test(url.protocol) || url.hostname === '') return null;
-  const from = url.searchParams.get('from') ?? first;
+  const sender = url.searchParams.get('from');
   const asked = [...url.searchParams.keys()].every((name) => name === 'from');
   const bare = /^\/?$/.test(url.pathname) && url.hash === '' && asked;
   const user = decoded(url.username);
   const password = decoded(url.password);
   if (!bare || user === null || password === null || (user === '') !== (password === '')) return null;
-  if (first !== '' && !ADDRESS.test(from)) return null;
+  if (sender !== null && !ADDRESS.test(sender)) return null;
   const implicit = url.protocol === 'smtps:';
   const own = isLoopback(url.hostname) && reader.get('VELVET_ALLOW_LOOPBACK') === '1';
   return {
@@ -93,7 +93,7 @@ function readServer(reader: EnvReader, text: string, first: string): Omit<MailEn
     port: url.port === '' ? (implicit ? 465 : 587) : Number(url.port),
     tls: implicit ? 'implicit' : own ? 'none' : 'required',
     auth: user === '' ? null : { user: new Secret(user), password: new Secret(password) },
-    from,
+    from: sender ?? first,
   };
 }
 

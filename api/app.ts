@@ -8,6 +8,7 @@ import { createLimiter, limited } from './limits.ts';
 import { problemAnswer, clipped } from './problem.ts';
 import { newRouter, type ApiDeps, type App } from './router.ts';
 import { adminRoutes } from './routes/admin.ts';
+import { alarmRoutes } from './routes/alarm.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { documentRoutes } from './routes/documents.ts';
 import { healthPaths, healthRoutes } from './routes/health.ts';
@@ -24,6 +25,7 @@ const BODY_BYTES_MAX = 64 * 1024;
 /** A pattern takes in what it begins with, too: `/tokens` is named by `/tokens/*`, and must not be named twice. */
 const behindToken = [
   '/tokens/*',
+  '/alarm/*',
   '/audit/*',
   '/flags/*',
   '/service-tokens/*',
@@ -69,6 +71,7 @@ export function buildApp(deps: ApiDeps): App {
   app.route('/', streamRoutes(deps));
   app.route('/', auditRoutes(deps));
   app.route('/', adminRoutes(deps));
+  app.route('/', alarmRoutes(deps));
   app.route('/', metricsRoutes(deps));
   return app;
 }

@@ -10,6 +10,7 @@ import { createTypedValues } from '../shared/redis/typed-values.ts';
 import { createRelay } from '../shared/queue/enqueue.ts';
 import { openQueues } from '../shared/queue/queues.ts';
 import { createAsker } from '../shared/queue/questions.ts';
+import { createAlarmStore } from '../shared/redis/alarm-store.ts';
 import { createAnswers } from '../shared/redis/answers.ts';
 import { connect, demandFit } from '../shared/redis/connection.ts';
 import { createFeed } from '../shared/redis/feed.ts';
@@ -71,6 +72,7 @@ async function main(): Promise<void> {
     redis,
     store,
     system: createSystemStore(redis),
+    alarms: createAlarmStore(redis, env.appEnv, store),
     rateLimits: createRateLimits(redis),
     limits,
     queues,

@@ -2,6 +2,7 @@
 import { VelvetError } from '../shared/lib/errors.ts';
 import { claimedBy } from '../shared/redis/refusals.ts';
 import { manualProcedure } from '../shared/manifest/by-hand.ts';
+import { publicAlarm } from '../shared/rotation/alarm.ts';
 import type { Job } from '../shared/rotation/job.ts';
 import type { Caller } from './auth.ts';
 import { clipped } from './problem.ts';
@@ -9,7 +10,16 @@ import { rotationView } from './rotation-view.ts';
 import type { ApiDeps } from './router.ts';
 
 export async function view(deps: ApiDeps, job: Job, caller: Caller): Promise<Record<string, unknown>> {
-  return rotationView(job, await deps.store.rows(job), caller, deps.clock.now(), deps.times.stuckAfterMs);
+  const { store, clock, times } = deps;
+  const [rows, alarm] = await Promise.all([store.rows(job), alarmOf(deps, job)]);
+  return { ...rotationView(job, rows, caller, clock.now(), times.stuckAfterMs), ...alarm };
+}
+
+/** Each channel's receipt of a leak; nothing where none was raised. */
+async function alarmOf({ alarms, clock }: ApiDeps, job: Job): Promise<Record<string, unknown>> {
+  if (job.flowType !== 'revocation') return {};
+  const [state, { channels }] = await Promise.all([alarms.of(job), alarms.declared(clock.now())]);
+  return { alarm: publicAlarm(state, channels) };
 }
 
 /** Null where this credential has no such job, or neither can be a name. */

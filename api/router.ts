@@ -7,6 +7,7 @@ import type { Log } from '../shared/lib/log.ts';
 import type { Manifest } from '../shared/manifest/schema.ts';
 import type { Answer, Asker } from '../shared/queue/questions.ts';
 import type { Queues } from '../shared/queue/queues.ts';
+import type { AlarmStore } from '../shared/redis/alarm-store.ts';
 import type { Feed } from '../shared/redis/feed.ts';
 import type { Ground } from '../shared/redis/ground.ts';
 import type { JobStore } from '../shared/redis/job-store.ts';
@@ -33,6 +34,7 @@ export interface ApiDeps {
   readonly redis: Redis;
   readonly store: JobStore;
   readonly system: SystemStore;
+  readonly alarms: AlarmStore;
   readonly rateLimits: RateLimits;
   readonly limits: Limits;
   /** To see how long they are; tasks are added elsewhere. */

@@ -126,7 +126,7 @@ function takenFrom(open: Job): JobPatch {
 }
 
 function handedOver(open: Job, to: Job): JobPatch {
-  const detail = `An emergency took this rotation over: job ${to.jobId} ends its tokens, and looks after what it left.`;
+  const detail = `An emergency took this rotation over: job ${to.jobId} ends its tokens, and looks after what it left. Follow that job.`;
   return {
     aborted_from: open.status === 'aborted' ? open.abortedFrom : open.status,
     residuals: [],

@@ -42,6 +42,22 @@ export interface Times {
   readonly ticketMs: number;
   readonly metricsMs: number;
   readonly slackMs: number;
+  readonly alarmLeaseMs: number;
+  readonly alarmSendMs: number;
+  readonly alarmPollMs: number;
+  readonly alarmStandInPollMs: number;
+  readonly alarmStandInMs: number;
+  readonly alarmPaceMs: number;
+  readonly alarmBackoffMs: number;
+  readonly alarmBackoffMaxMs: number;
+  readonly alarmPauseMaxMs: number;
+  readonly alarmGiveUpMs: number;
+  readonly alarmRecipientMs: number;
+  readonly alarmRecipientMaxMs: number;
+  readonly alarmDrillMs: number;
+  readonly alarmDrillWaitMs: number;
+  readonly alarmDrillGiveUpMs: number;
+  readonly alarmYieldMs: number;
   readonly scheduleMs: number;
   readonly driftCheckMs: number;
   readonly overdueAfterMs: number;
@@ -135,6 +151,34 @@ export const times: Times = {
   metricsMs: 5_000,
   /** Slack answers in well under a second; the alarm's lease of 6 s must hold one whole try. */
   slackMs: 5_000,
+  /** The specification: a delivery of the alarm is taken for 6 s, and tried once in it, for 5. */
+  alarmLeaseMs: 6_000,
+  alarmSendMs: 5_000,
+  /** How often the notifier looks for an alarm beside its queue: idle, an alarm is told within a second of its flag. */
+  alarmPollMs: 500,
+  /** The other families look each second, and take what the notifier has left for 4 s: well within the 30 s, and rarely at the same time. */
+  alarmStandInPollMs: 1_000,
+  alarmStandInMs: 4_000,
+  /** Slack takes about one message a second and channel. */
+  alarmPaceMs: 1_000,
+  /** After a failure the same process tries the channel again after this, doubled each time; another process may try at once. */
+  alarmBackoffMs: 1_000,
+  alarmBackoffMaxMs: 30_000,
+  /** A provider that asks for a longer pause is tried again after this all the same: an alarm is worth a refusal. */
+  alarmPauseMaxMs: 60_000,
+  /** An alarm that a channel refuses for a day is given up there; by then somebody heard of it, or nobody ever will. */
+  alarmGiveUpMs: 86_400_000,
+  /** A recipient that was turned away for the moment (greylisting lets through after one to five minutes) is tried again alone. */
+  alarmRecipientMs: 60_000,
+  alarmRecipientMaxMs: 1_800_000,
+  /** The specification: a drill once a day. */
+  alarmDrillMs: 86_400_000,
+  /** How long `POST /alarm/test` waits for receipts: two tries of 5 s. */
+  alarmDrillWaitMs: 10_000,
+  /** A drill that arrives an hour late would only puzzle: what it has to show it shows in a minute. */
+  alarmDrillGiveUpMs: 60_000,
+  /** How long another notice to the alert channel steps aside while an alarm waits for Slack. */
+  alarmYieldMs: 2_000,
   /** How often it is looked at what is due: a schedule is in days, and each look reads the vault. */
   scheduleMs: 60_000,
   /** The specification: daily. */

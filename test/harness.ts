@@ -7,6 +7,7 @@ import { buildApp } from '../api/app.ts';
 import type { Limits } from '../api/limits.ts';
 import { lookThrough, ticketsThrough, type ApiDeps, type App } from '../api/router.ts';
 import { systemClock } from '../shared/lib/clock.ts';
+import type { AlarmEnv } from '../shared/lib/env-alarm.ts';
 import type { InfisicalEnv, VaultEnv } from '../shared/lib/env-vault.ts';
 import { createLog } from '../shared/lib/log.ts';
 import { leaseFrom } from '../shared/lib/lease.ts';
@@ -16,10 +17,12 @@ import { parseManifest } from '../shared/manifest/load.ts';
 import { createRelay } from '../shared/queue/enqueue.ts';
 import { openQueues } from '../shared/queue/queues.ts';
 import { createAsker } from '../shared/queue/questions.ts';
+import { createAlarmStore } from '../shared/redis/alarm-store.ts';
 import { createAnswers } from '../shared/redis/answers.ts';
 import { createTypedValues } from '../shared/redis/typed-values.ts';
 import { createFeed, type Feed } from '../shared/redis/feed.ts';
 import { createGround } from '../shared/redis/ground.ts';
+import { systemKeys } from '../shared/redis/keys.ts';
 import { createJobStore, type JobStore } from '../shared/redis/job-store.ts';
 import { createMetrics } from '../shared/redis/metrics.ts';
 import { createRateLimits } from '../shared/redis/rate-limits.ts';
@@ -33,7 +36,8 @@ import {
 import { times as productTimes, type Times } from '../shared/times.ts';
 import { tellMoves } from '../shared/moves.ts';
 import { createTransitions } from '../shared/transition.ts';
-import { startFamily, type RunningFamily } from '../workers/families.ts';
+import { startFamily } from '../workers/families.ts';
+import type { RunningFamily } from '../workers/family-work.ts';
 import { slots, type Vault } from '../workers/vault/contract.ts';
 import { openVault } from '../workers/vault/open.ts';
 import type { VendorCall } from '../workers/vendors/contract.ts';
@@ -84,6 +88,18 @@ export const quickTimes: Times = {
   ticketCallMs: 300,
   ticketMs: 1_000,
   metricsMs: 20,
+  alarmLeaseMs: 600,
+  alarmSendMs: 500,
+  alarmPollMs: 100,
+  alarmStandInPollMs: 200,
+  alarmStandInMs: 400,
+  alarmPaceMs: 20,
+  alarmBackoffMs: 20,
+  alarmBackoffMaxMs: 200,
+  alarmPauseMaxMs: 1_000,
+  alarmRecipientMs: 50,
+  alarmDrillWaitMs: 5_000,
+  alarmYieldMs: 20,
   streamHeartbeatMs: 100,
   drainMs: 1_000,
   closeMs: 500,
@@ -134,6 +150,8 @@ export interface WorldOptions {
   readonly heartbeatUrl?: string;
   /** Values lie in an Infisical of the world's own, which rows may target too. */
   readonly infisical?: boolean;
+  /** Channels of the alarm beside Slack. */
+  readonly alarm?: Partial<Pick<AlarmEnv, 'mail' | 'webhook'>>;
 }
 
 export const CREDENTIAL = 'HK_PLATFORM_FULL';
@@ -286,6 +304,7 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
     redis,
     store,
     system,
+    alarms: createAlarmStore(redis, ENV, store),
     rateLimits: createRateLimits(redis),
     limits: plenty,
     queues,
@@ -313,6 +332,7 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
     githubUrl: options.githubUrl ?? 'http://127.0.0.1:9',
     freescout: options.freescout,
     heartbeatUrl: options.heartbeatUrl ?? null,
+    alarm: options.alarm,
   });
   function start(family: WorkerFamily): RunningFamily {
     const started = startFamily(family, env as never, {
@@ -331,6 +351,8 @@ export async function buildWorld(redisUrl: string, options: WorldOptions = {}): 
     await Promise.all(own.map((one) => one.stop()));
   }
   await system.demandEpoch();
+  // Today's drill is over: a world that counts what Slack heard is not disturbed by it.
+  await redis.set(systemKeys.duty('alarm-drill'), 'yesterday', 'PX', 3_600_000);
   // Without a stage worker nobody looks; nothing was lost here.
   if (!(options.families ?? workerFamilies).includes('stage'))
     for (const { token_name: credential } of deps.manifest.credentials)
@@ -556,8 +578,10 @@ function workerEnv({
   githubUrl,
   freescout,
   heartbeatUrl,
+  alarm,
 }: {
   outside: Outside;
+  alarm: WorldOptions['alarm'];
   githubUrl: string;
   freescout: WorldOptions['freescout'];
   heartbeatUrl: string | null;
@@ -582,6 +606,8 @@ function workerEnv({
       operatorChannel: 'C0OPS',
       alertChannel: 'C0ALERT',
     },
+    mail: alarm?.mail ?? null,
+    webhook: alarm?.webhook ?? null,
     vault: vaultEnv,
     fingerprintKey: keys.fingerprint,
     auditSigningKey: keys.audit,

@@ -4,6 +4,7 @@ import type { Clock } from '../shared/lib/clock.ts';
 import type { DistributeEnv, StageEnv, ValueEnv } from '../shared/lib/env.ts';
 import type { Log } from '../shared/lib/log.ts';
 import type { Metrics } from '../shared/lib/metrics.ts';
+import type { AlarmStore } from '../shared/redis/alarm-store.ts';
 import type { Ground } from '../shared/redis/ground.ts';
 import type { Times } from '../shared/times.ts';
 import type { CoreDeps, StageDeps, ValueDeps } from './stages/deps.ts';
@@ -29,6 +30,7 @@ export interface Parts {
   readonly around: Surroundings;
   readonly metrics: Metrics;
   readonly ground: Pick<Ground, 'sure'>;
+  readonly alarms: AlarmStore;
 }
 
 /** One for the vault and the rows of a family: they share its logins. */

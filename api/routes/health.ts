@@ -38,10 +38,13 @@ async function deepHealth(deps: ApiDeps, caller: Caller): Promise<Record<string,
     ...checks.filter(({ ok }) => !ok).map(({ name, says }) => `${name}: ${says}`),
   ];
   const warnings = Object.entries(health.warnings ?? {}).filter(([name]) => mayTouch(caller, name));
+  const alarm = Object.entries(health.alarm ?? {});
   return {
     status: failing.length === 0 ? 'ok' : 'degraded',
     ...(failing.length === 0 ? {} : { failing }),
-    ...(warnings.length === 0 ? {} : { warnings: Object.fromEntries(warnings) }),
+    ...(warnings.length + alarm.length === 0
+      ? {}
+      : { warnings: Object.fromEntries([...warnings, ...alarm]) }),
     checks: checks.map(({ name, ok, says }) => ({ name, ok, says })),
   };
 }
@@ -65,14 +68,14 @@ export function healthRoutes(deps: ApiDeps, limiter: Limiter): App {
         const deep = await deepHealth(deps, caller);
         return context.json(deep, deep['status'] === 'ok' ? 200 : 503);
       }
-      const { warnings, ...health } = await healthOf(deps);
+      const { warnings, alarm, ...health } = await healthOf(deps);
       // Why names authorities and where the vault lies: that is for whoever has a token.
-      const named = warnings && {
-        warnings: Object.fromEntries(
-          Object.keys(warnings).map((name) => [name, 'unavailable; GET /tokens says why']),
-        ),
+      const named = Object.keys(warnings ?? {}).map((name) => [name, 'unavailable; GET /tokens says why']);
+      const all = { ...Object.fromEntries(named), ...alarm };
+      const body: Record<string, unknown> = {
+        ...health,
+        ...(Object.keys(all).length === 0 ? {} : { warnings: all }),
       };
-      const body: Record<string, unknown> = { ...health, ...named };
       return context.json(body, health.status === 'ok' ? 200 : 503);
     });
   }

@@ -166,7 +166,7 @@ function safeAddress(loopback: boolean): string {
   return `an https address${loopback ? ', or http to a loopback address' : ''}`;
 }
 
-function isLoopback(hostname: string): boolean {
+export function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname);
 }
 

@@ -1,9 +1,11 @@
 // The typed environment of each process family: the only reader of process.env. Law: a family gets only what it needs, and no problem's text holds a value.
 import { envReader, unknownNames } from './env-reader.ts';
 import type { EnvReader, EnvSource, RedisEnv } from './env-reader.ts';
+import { readAlarm } from './env-alarm.ts';
+import type { AlarmEnv } from './env-alarm.ts';
 import { readInfisicalPlace, readVault, vaultIsSet } from './env-vault.ts';
 import type { InfisicalPlace, VaultEnv } from './env-vault.ts';
-import { readFreescout, readVendors, readVendorUrl } from './env-vendors.ts';
+import { readFreescout, readVendors } from './env-vendors.ts';
 import type { FreescoutEnv, VendorsEnv } from './env-vendors.ts';
 import { isPair } from './seal-keys.ts';
 import type { Secret } from './secret.ts';
@@ -22,20 +24,6 @@ export interface CommonEnv {
   /** The Heroku app that this process runs in, where Heroku names it. */
   readonly velvetApp: string | null;
   readonly infisicalPlace: InfisicalPlace;
-}
-
-export interface SlackEnv {
-  readonly token: Secret;
-  /** With a slash at its end. */
-  readonly apiUrl: string;
-  readonly operatorChannel: string;
-  readonly alertChannel: string;
-}
-
-/** What every worker family has: each of them can deliver the alarm. */
-export interface AlarmEnv {
-  /** Null where SL_BOT_NOTIFY is not set. */
-  readonly slack: SlackEnv | null;
 }
 
 /** What the families have that work with values. */
@@ -244,27 +232,6 @@ function readAllowance(reader: EnvReader, name: string): boolean {
 function readLinks(reader: EnvReader): LinkEnv {
   // A link is followed by a person's browser, so http on the own machine is harmless wherever the variable makes sense at all.
   return { publicUrl: reader.baseUrl('VELVET_PUBLIC_URL', { loopback: reader.get('APP_ENV') !== 'prod' }) };
-}
-
-function readAlarm(reader: EnvReader): AlarmEnv {
-  const token = reader.secret('SL_BOT_NOTIFY');
-  const apiUrl = `${readVendorUrl(reader, 'SLACK_API_URL', 'https://slack.com/api')}/`;
-  const operator = reader.get('SLACK_OPERATOR_CHANNEL');
-  const alert = reader.get('SLACK_ALERT_CHANNEL');
-  if (token === null) return { slack: null };
-  if (operator === undefined && alert === undefined)
-    reader.problem(
-      'SLACK_ALERT_CHANNEL is not set: set it to a channel id, since SL_BOT_NOTIFY is set and an alarm must reach someone.',
-    );
-  // One channel for both is what a small team has; an alarm in the other channel is better than one in none.
-  return {
-    slack: {
-      token,
-      apiUrl,
-      operatorChannel: operator ?? alert ?? '',
-      alertChannel: alert ?? operator ?? '',
-    },
-  };
 }
 
 function readSealKey(

@@ -5,6 +5,11 @@ import type { JobRef } from './effects.ts';
 export const channelNames = ['slack', 'dm', 'mail', 'webhook'] as const;
 export type ChannelName = (typeof channelNames)[number];
 
+/** Who carries them: two channels of one provider fall silent together. */
+export function providersOf(channels: readonly ChannelName[]): readonly string[] {
+  return [...new Set(channels.map((name) => (name === 'dm' ? 'slack' : name)))];
+}
+
 const instant = z.number().int().nonnegative();
 
 /** An alarm as its raising wrote it. What it is about is read when it is told: the job and its rows may have moved on since. */
@@ -32,7 +37,8 @@ export const receiptSchema = z.object({
   episode: z.number().int().positive(),
   /** Up to which change the channel has accepted everything; 0: nothing yet. */
   rev: z.number().int().nonnegative(),
-  status: z.enum(['delivered', 'failed', 'trying']),
+  /** `not_needed`: nobody is to be told there. */
+  status: z.enum(['delivered', 'failed', 'trying', 'not_needed']),
   at: instant,
   /** Of this episode. */
   attempts: z.number().int().nonnegative(),
@@ -40,6 +46,8 @@ export const receiptSchema = z.object({
   first_at: instant.nullable(),
   /** Whether the episode's first message is through to its end: everything was named that leaked. */
   named: z.boolean(),
+  /** The first of the episodes before this one that nobody was told of here: it is named with this one. */
+  missed: z.number().int().positive().nullable(),
   /** A sending was begun, and how it ended is not known: the next message may be a repeat. */
   begun: z.boolean(),
   /** Whether the last message said so. */
@@ -93,6 +101,7 @@ export function receiptNow({ raised, receipts }: AlarmState, channel: ChannelNam
     attempts: 0,
     first_at: null,
     named: false,
+    missed: missedBefore(raised.episode, known),
     begun: false,
     repeat: false,
     told: {},
@@ -105,11 +114,10 @@ export function receiptNow({ raised, receipts }: AlarmState, channel: ChannelNam
   };
 }
 
-/** An earlier episode that nobody was told of on the channel: it is named with the present one. */
-export function untoldEpisode({ raised, receipts }: AlarmState, channel: ChannelName): number | null {
-  const known = receipts[channel];
-  const first = known === undefined ? 1 : known.named ? known.episode + 1 : known.episode;
-  return first < raised.episode ? first : null;
+/** The first episode before this one that nobody was told of on the channel. */
+function missedBefore(episode: number, known: Receipt | undefined): number | null {
+  const first = known === undefined ? 1 : known.named ? known.episode + 1 : (known.missed ?? known.episode);
+  return first < episode ? first : null;
 }
 
 /** The `alarm` of a job, as the API shows it: `channels` are those that the fleet has, whether they were reached or not. */

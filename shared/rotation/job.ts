@@ -138,6 +138,22 @@ export function parseJob(hash: Readonly<Record<string, string>>): Job {
     promoting: r.promoting,
     promoted: r.promoted,
     superseded: r.superseded,
+    ...emergencyIn(r),
+    ...leaseIn(r),
+    error: r.error,
+    residuals: r.residuals ?? [],
+    idem: r.idem,
+    inactive: r.inactive ?? [],
+    tally: tallyIn(r),
+  };
+}
+
+function leaseIn(r: JobRecord) {
+  return { leaseFence: r.lease_fence, leaseUntil: r.lease_until, quietAfter: r.quiet_after };
+}
+
+function emergencyIn(r: JobRecord) {
+  return {
     target: r.target,
     atOnce: r.at_once,
     preempt: r.preempt,
@@ -148,14 +164,6 @@ export function parseJob(hash: Readonly<Record<string, string>>): Job {
     settleMs: r.settle_ms,
     settleUntil: r.settle_until,
     replaces: r.replaces,
-    error: r.error,
-    residuals: r.residuals ?? [],
-    leaseFence: r.lease_fence,
-    leaseUntil: r.lease_until,
-    quietAfter: r.quiet_after,
-    idem: r.idem,
-    inactive: r.inactive ?? [],
-    tally: tallyIn(r),
   };
 }
 

@@ -1,5 +1,6 @@
 // One consumer of one job: its statuses in each phase, and the only arithmetic over rows that the job table sees.
 import { z } from 'zod';
+import { lockoutSchema } from './lockout.ts';
 
 export const rowStatuses = [
   'pending',
@@ -21,31 +22,7 @@ export type Phase = (typeof phases)[number];
 export const grades = ['possession', 'presented', 'read_back', 'by_hand', 'status_only'] as const;
 export type Grade = (typeof grades)[number];
 
-/** How a consumer answered after its token was revoked. All but the first and the last mean that it leaks. */
-export const lockoutClasses = [
-  'locked_out',
-  'accepting',
-  'forbidden',
-  'erroring',
-  'unreachable',
-  'on_other_token',
-] as const;
-export type LockoutClass = (typeof lockoutClasses)[number];
-
 const instant = z.number().int().nonnegative();
-
-const lockoutSchema = z.object({
-  /** Null: not asked since the revoke; a person said. */
-  class: z.enum(lockoutClasses).nullable(),
-  http_status: z.number().nullable(),
-  /** Its 401 says less than it seems: it was not seen to answer well before the revoke. */
-  weak: z.boolean(),
-  /** It had no successful baseline, just before the revoke. */
-  uncontrolled: z.boolean(),
-  /** From the vendor's confirmation to the first 401, in ms; null before, and where a person said it. */
-  time_to_lockout_ms: z.number().int().nonnegative().nullable(),
-});
-export type Lockout = z.infer<typeof lockoutSchema>;
 
 /** What is pinned of the manifest's row when the job is created, as the manifest spells it. */
 const pinnedSchema = z.looseObject({
@@ -258,13 +235,13 @@ export function rowsToOpen(rows: readonly Row[], phase: Phase): readonly Row[] {
   return pending.filter((row) => row.pinned.wave === wave);
 }
 
-/** A row at the beginning of a phase. One that was skipped before stays skipped: nothing was written there to be proven. */
+/** A row at the beginning of a phase. One that was skipped stays skipped: nothing was written there. */
 export function readied(row: Row, phase: 'distribute' | 'validate' | 'lockout'): Row {
   if (phase === 'distribute') return toBeWritten(row);
   // Who runs on a token that lives on is not to be locked out.
-  if (phase === 'lockout')
-    return row.lockout?.class === 'on_other_token' ? { ...row, validate_status: 'skipped' } : toBeProven(row);
-  return row.distribute_status === 'skipped' ? { ...row, validate_status: 'skipped' } : toBeProven(row);
+  const left =
+    phase === 'lockout' ? row.lockout?.class === 'on_other_token' : row.distribute_status === 'skipped';
+  return left ? { ...row, validate_status: 'skipped' } : toBeProven(row);
 }
 
 /** Before a write, the first one or an operator's retry. A write whose answer was lost stays known as begun. */
@@ -298,7 +275,7 @@ export function toBeProven(row: Row): Row {
   return { ...row, ...cleared, validate_status: 'pending', attempts: 0, error: null, opened_at: null };
 }
 
-/** From when on nothing that was sent to the row can be applied any more (wall clock, ms). `lateMs` is its destination's. */
+/** From when on nothing that was sent to the row can be applied (wall clock, ms). `lateMs` is its destination's. */
 export function quietAfter(row: Row, lateMs: number): number {
   return Math.max(row.quiet_after, row.started === null ? 0 : row.started.until + lateMs);
 }
@@ -315,10 +292,6 @@ export function mayHoldNew(row: Row): boolean {
 }
 
 /** Whether Velvet itself saw the proof, so that it can be asked for again. A person's word stands as it is. */
-export function provenByVelvet(row: Row): boolean {
-  return (
-    row.validate_status === 'succeeded' &&
-    row.proof !== null &&
-    ['possession', 'presented', 'read_back'].includes(row.proof)
-  );
+export function provenByVelvet({ validate_status: status, proof }: Row): boolean {
+  return status === 'succeeded' && proof !== null && ['possession', 'presented', 'read_back'].includes(proof);
 }

@@ -45,6 +45,7 @@ const routes: readonly Route[] = [
   { is: 'POST stage', method: 'POST', path: () => paths.stage(jobId), body: { action: 'verify' }, needs: rotate, aboutCredential: true },
   { is: 'POST stage, a later action', method: 'POST', path: () => paths.stage(jobId), body: { action: 'restore' }, needs: rotate, aboutCredential: true },
   { is: 'PUT flag', method: 'PUT', path: () => '/flags/velvet_v2_rotation', body: { enabled: true }, needs: admin, aboutCredential: false },
+  { is: 'POST drill', method: 'POST', path: () => '/alarm/test', body: {}, needs: admin, aboutCredential: false },
   { is: 'GET service tokens', method: 'GET', path: () => '/service-tokens', needs: admin, aboutCredential: false },
   { is: 'POST service token', method: 'POST', path: () => '/service-tokens', body: newToken, needs: admin, aboutCredential: false },
   { is: 'DELETE service token', method: 'DELETE', path: () => '/service-tokens/000000000000', needs: admin, aboutCredential: false },

@@ -84,11 +84,17 @@ const flagFaults: readonly Fault[] = [
   ['an unknown field', { enabled: true, on: true }, /^unknown field 'on'\./, ['on']],
 ];
 
+// oxfmt-ignore
+const drillFaults: readonly Fault[] = [
+  ['an unknown field', { channel: 'mail' }, /^unknown field 'channel'\./, ['channel']],
+];
+
 const routes = [
   { route: 'POST …/rotate', method: 'POST', path: () => paths.rotate, faults: rotateFaults },
   { route: 'POST …/stage', method: 'POST', path: () => paths.stage(jobId), faults: stageFaults },
   { route: 'POST /service-tokens', method: 'POST', path: () => '/service-tokens', faults: tokenFaults },
   { route: 'PUT /flags', method: 'PUT', path: () => '/flags/velvet_v2_rotation', faults: flagFaults },
+  { route: 'POST /alarm/test', method: 'POST', path: () => '/alarm/test', faults: drillFaults },
 ] as const;
 
 describe.each(routes)('$route', ({ method, path, faults }) => {

@@ -44,6 +44,7 @@ const requests = (): readonly Request[] => [
   ['POST', paths.stage(jobId), { action: 'verify' }],
   ['PUT', '/flags/velvet_v2_rotation', { enabled: true }],
   ['PUT', '/flags/none', { enabled: true }],
+  ['POST', '/alarm/test', {}],
   ['GET', '/service-tokens'],
   ['POST', '/service-tokens', { name: 'a', owner: 'b', scopes: ['read'], expires_in: 60 }],
   ['DELETE', '/service-tokens/000000000000'],

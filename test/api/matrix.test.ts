@@ -115,6 +115,7 @@ const expectations: Readonly<Record<string, readonly Expectation[]>> = {
       ask: async () => ({ path: paths.stage(await anEmergency()), body: { action: 'verify' } }),
     },
   ],
+  'POST /alarm/test': [administering(202, () => ({ path: '/alarm/test', body: {} }))],
   'PUT /flags/:name': [
     administering(200, () => ({ path: '/flags/velvet_v2_rotation', body: { enabled: true } })),
   ],

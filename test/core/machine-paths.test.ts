@@ -26,7 +26,9 @@ const rowsThatHold = (job: Job, on: string, facts: Facts) =>
 const held = ({ at }: Pick<Visit, 'at'>) => {
   if (at.flowType === 'testing') return false;
   if (at.status === 'aborted') return at.cleanup !== 'done' && at.cleanup !== 'waiting';
-  return !['init', 'rev_init', 'done', 'rev_done'].includes(at.status);
+  // An emergency is over when its vault writes begin, and takes the credential once more for them.
+  if (at.status === 'rev_done') return at.cleanup === 'pending';
+  return !['init', 'rev_init', 'done'].includes(at.status);
 };
 
 describe('how a phase closes', () => {
@@ -175,15 +177,18 @@ describe('paths', () => {
     ).toEqual([]);
   });
 
-  test('an aborted job says where its cleanup stands, and no other does', () => {
+  test('an aborted job says where its cleanup stands, and of the others an emergency alone that took something over', () => {
     expect(
-      visits.filter(({ at }) => (at.cleanup !== null) !== (at.status === 'aborted')).map(({ at }) => at),
+      visits
+        .filter(({ at }) => at.status !== 'rev_done' && (at.cleanup !== null) !== (at.status === 'aborted'))
+        .map(({ at }) => at),
     ).toEqual([]);
   });
 
   test('a cleanup that is pending is enqueued, and none is enqueued that is not', () => {
     const pending = (row: Row) => row.patch?.cleanup === 'pending';
-    const enqueued = (row: Row) => (row.effects ?? []).some((effect) => effect === 'enqueue_cleanup');
+    const enqueued = (row: Row) =>
+      (row.effects ?? []).some((effect) => effect === 'enqueue_cleanup' || effect === 'enqueue_rev_cleanup');
     expect(transitions.filter(pending).length).toBeGreaterThan(0);
     expect(transitions.filter((row) => pending(row) !== enqueued(row)).map(named)).toEqual([]);
   });
@@ -225,6 +230,7 @@ describe('effects', () => {
     const unused = (Object.keys(effects) as Effect[]).filter((effect) => !used.has(effect));
     expect(unused.toSorted()).toEqual([
       'inspect_row',
+      'lockout_row',
       'probe_row',
       'push_row',
       'read_back_row',

@@ -16,7 +16,7 @@ export type OperatorEvent = (typeof operatorEvents)[number];
 /** `rows_closed` is written with its outcome, and in `revoking` with what is left: any row `proven`, or `unproven` all. */
 // oxfmt-ignore
 export const workerEvents = [
-  'verify_succeeded', 'verify_failed', 'value_awaited', 'mint_succeeded', 'mint_failed', 'fan_out_started', 'proofs_stand', 'promotion_begun',
+  'verify_succeeded', 'verify_failed', 'value_awaited', 'mint_succeeded', 'mint_failed', 'fan_out_started', 'proofs_stand', 'promotion_begun', 'baseline_taken', 'nothing_to_prove',
   'revoke_succeeded', 'revoke_failed', 'cleanup_finished', 'cleanup_blocked', 'preempted', 'row_leaked', 'row_locked_out',
   'closed all', 'closed wave', 'closed some', 'closed none',
   'closed some, proven', 'closed some, unproven', 'closed none, proven', 'closed none, unproven',
@@ -147,12 +147,12 @@ export const runbook: readonly Circumstance[] = [
 
   // 3.2 Revocation. Its rows prove their lock-out; which of a job's phases that is, is the code's own.
   { at: 'rev_init', when: '', kind: 'gate', job: emergency, operator: { proceed_revoke: 'rev_revoking', ...abort }, worker: {} },
-  { at: 'rev_revoking', when: '', kind: 'automatic', job: emergency, operator: {}, worker: { revoke_succeeded: 'rev_revoked', revoke_failed: 'rev_revoke_failed' } },
-  { at: 'rev_revoke_failed', when: '', kind: 'failed', job: emergency, operator: { retry: 'rev_revoking', mark_revoked: 'rev_revoked' }, worker: {} },
+  { at: 'rev_revoking', when: '', kind: 'automatic', job: emergency, operator: {}, worker: { baseline_taken: 'rev_revoking', promotion_begun: 'rev_revoking', revoke_succeeded: 'rev_revoked', revoke_failed: 'rev_revoke_failed' } },
+  { at: 'rev_revoke_failed', when: '', kind: 'failed', job: emergency, operator: { retry: 'rev_revoking', mark_revoked: 'rev_revoking' }, worker: {} },
   { at: 'rev_revoked', when: '', kind: 'automatic', job: emergency, operator: {}, worker: { fan_out_started: 'rev_validating' } },
-  { at: 'rev_validating', when: 'rows are settling',                 kind: 'automatic', job: { ...emergency, ...rows('ok', 'going') }, operator: {}, worker: { 'closed all': 'rev_done', row_leaked: 'rev_leaked' }, silent: ['row_locked_out', 'closed some', 'closed none'] },
-  { at: 'rev_validating', when: 'every open row waits for a person', kind: 'gate',      job: { ...emergency, phase: 'validate', ...rows('ok', 'manual') }, operator: confirmOrSkip('rev_validating'), worker: { 'closed all': 'rev_done', row_leaked: 'rev_leaked' }, silent: ['row_locked_out', 'closed some', 'closed none'] },
-  { at: 'rev_validating', when: 'the last open row was skipped, as all were', kind: 'automatic', job: { ...emergency, ...rows('skipped', 'skipped') }, operator: {}, worker: { 'closed none': 'rev_done', row_leaked: 'rev_leaked' }, silent: ['row_locked_out', 'closed all', 'closed some'] },
+  { at: 'rev_validating', when: 'rows are settling',                 kind: 'automatic', job: { ...emergency, ...rows('ok', 'going') }, operator: {}, worker: { 'closed all': 'rev_done', nothing_to_prove: 'rev_done', row_leaked: 'rev_leaked' }, silent: ['row_locked_out', 'closed some', 'closed none'] },
+  { at: 'rev_validating', when: 'every open row waits for a person', kind: 'gate',      job: { ...emergency, phase: 'validate', ...rows('ok', 'manual') }, operator: confirmOrSkip('rev_validating'), worker: { 'closed all': 'rev_done', nothing_to_prove: 'rev_done', row_leaked: 'rev_leaked' }, silent: ['row_locked_out', 'closed some', 'closed none'] },
+  { at: 'rev_validating', when: 'the last open row was skipped, as all were', kind: 'automatic', job: { ...emergency, ...rows('skipped', 'skipped') }, operator: {}, worker: { 'closed none': 'rev_done', nothing_to_prove: 'rev_done', row_leaked: 'rev_leaked' }, silent: ['row_locked_out', 'closed all', 'closed some'] },
   { at: 'rev_leaked', when: 'others go on settling',  kind: 'failed', job: { ...emergency, ...rows('failed', 'going') }, operator: { retry: 'rev_validating' }, worker: { row_leaked: 'rev_leaked' }, silent: ['resolve_leak', 'row_locked_out', 'closed all', 'closed some', 'closed none'] },
   { at: 'rev_leaked', when: 'a row waits for a person', kind: 'failed', job: { ...emergency, ...rows('failed', 'manual') }, operator: { retry: 'rev_validating', ...confirmOrSkip('rev_leaked') }, worker: { row_leaked: 'rev_leaked' }, silent: ['resolve_leak', 'row_locked_out', 'closed all', 'closed some', 'closed none'] },
   { at: 'rev_leaked', when: 'no row is open',         kind: 'failed', job: { ...emergency, ...rows('ok', 'failed') }, operator: { retry: 'rev_validating', resolve_leak: 'rev_done' }, worker: {}, silent: ['row_leaked', 'row_locked_out', 'closed all', 'closed some', 'closed none'] },

@@ -53,7 +53,7 @@ export async function scheduling(world: World): Promise<Scheduling> {
     schedules,
     system,
     ground: world.deps.ground,
-    health: () => healthOf({ redis, system, allowVolatileRedis: false, log }),
+    health: () => healthOf({ ...world.deps, redis, system, log }),
     log,
   };
   await until(async () => ((await deps.ground.sure({ credential: CREDENTIAL, env: ENV })) ? true : null));

@@ -97,3 +97,14 @@ test('its faults: a rate limit names its seconds, a lost answer has posted', asy
   await expect(post(web, { channel: 'C1', text: 'two' })).rejects.toBeInstanceOf(WebAPIRequestError);
   expect(slack.messages.map(({ text }) => text)).toEqual(['two']);
 });
+
+test("Slack's own limits: a few at once, then one a second and channel; several hundred a minute in the workspace", async () => {
+  await using slack = await start({ messageEveryMs: 60_000, burst: 3, workspacePerMinute: 4 });
+  const web = client(slack.apiUrl);
+  for (const text of ['one', 'two', 'three']) await post(web, { channel: 'C1', text });
+  await expect(post(web, { channel: 'C1', text: 'four' })).rejects.toBeInstanceOf(WebAPIRateLimitedError);
+  await post(web, { channel: slack.dm('U1'), text: 'five' });
+  await expect(post(web, { channel: slack.dm('U2'), text: 'six' })).rejects.toBeInstanceOf(
+    WebAPIRateLimitedError,
+  );
+});

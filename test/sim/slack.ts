@@ -8,8 +8,12 @@ export interface SlackOptions {
   readonly token: string;
   readonly users: readonly string[];
   readonly channels: readonly string[];
-  /** Least time between two messages in one channel, as Slack's own 1 per second; absent: no limit. */
+  /** Time after which a channel takes one more message, as Slack's own second; absent: no limit. */
   readonly messageEveryMs?: number;
+  /** How many a channel takes at once after a silence; 1 unless given. */
+  readonly burst?: number;
+  /** How many messages the whole workspace takes within a minute; absent: no limit. Slack's own is several hundred. */
+  readonly workspacePerMinute?: number;
 }
 
 export interface SlackMessage {
@@ -36,6 +40,11 @@ export interface SlackSim extends Sim {
 const TEAM_ID = 'T0VELVET';
 const BOT_USER_ID = 'U0VELVETBOT';
 const BLOCKS_MAX = 50;
+/** Beyond it Slack cuts the text. */
+const TEXT_MAX = 40_000;
+
+/** Slack's own limits, as far as they are known: about one message a second and channel, a few at once, several hundred a minute in all. */
+export const slackLimits = { messageEveryMs: 1_000, burst: 3, workspacePerMinute: 300 } as const;
 
 /** Starts the workspace. Ids that are not among `users` and `channels` do not exist in it. */
 export async function startSlack(options: SlackOptions): Promise<SlackSim> {
@@ -119,16 +128,40 @@ function postMessage(options: SlackOptions, messages: SlackMessage[], { request 
   const blocks = readBlocks(request);
   if (blocks === null || blocks.length > BLOCKS_MAX) return refuse('invalid_blocks');
   if (text === null && blocks.length === 0) return refuse('no_text');
-  const last = messages.findLast((message) => message.channel === channel);
-  const waitMs = last === undefined ? 0 : last.at + (options.messageEveryMs ?? 0) - request.at;
+  const waitMs = waitOf(options, messages, channel, request.at);
   if (waitMs > 0) return tooMany(Math.ceil(waitMs / 1000));
   const ts = `${Math.floor(request.at / 1000)}.${String(messages.length + 1).padStart(6, '0')}`;
-  messages.push({ channel, user, text, blocks, thread_ts: field(request, 'thread_ts'), ts, at: request.at });
+  messages.push({
+    channel,
+    user,
+    text: text?.slice(0, TEXT_MAX) ?? null,
+    blocks,
+    thread_ts: field(request, 'thread_ts'),
+    ts,
+    at: request.at,
+  });
   return ok({
     channel,
     ts,
     message: { type: 'message', user: BOT_USER_ID, bot_id: 'B0VELVET', text: text ?? '', blocks, ts },
   });
+}
+
+/** How long until the channel takes another message: each takes a place out of `burst`, and each `messageEveryMs` gives one back. */
+function waitOf(
+  { messageEveryMs = 0, burst = 1, workspacePerMinute = Number.POSITIVE_INFINITY }: SlackOptions,
+  messages: readonly SlackMessage[],
+  channel: string,
+  at: number,
+): number {
+  // The moment at which all places are free again, had nothing come since.
+  const full = messages
+    .filter((message) => message.channel === channel)
+    .reduce((until, message) => Math.max(until, message.at) + messageEveryMs, 0);
+  const lately = messages.filter((message) => at - message.at < 60_000);
+  const oldest = lately.at(-workspacePerMinute)?.at;
+  const workspaceMs = lately.length < workspacePerMinute ? 0 : (oldest ?? at) + 60_000 - at;
+  return Math.max(full - (burst - 1) * messageEveryMs - at, workspaceMs);
 }
 
 /** A form field, or a member of a JSON body; an empty one counts as missing, as it does for Slack. */

@@ -4,9 +4,9 @@ import { scheduleOperator } from '../../shared/redis/events.ts';
 import type { Job } from '../../shared/rotation/job.ts';
 import { stuckOf, stuckReceipt } from '../../shared/rotation/notices.ts';
 import type { Row } from '../../shared/rotation/rows.ts';
-import type { Handler, TaskContext } from '../run.ts';
+import type { Handler, TaskContext, Verdict } from '../run.ts';
 import { about, escaped, wrongIn } from './messages.ts';
-import { notDelivered, post, type NotifierDeps } from './post.ts';
+import { alarmWaits, notDelivered, post, type NotifierDeps } from './post.ts';
 
 /** tell_stuck: the sweeper's order. By the time that it is carried out the job may have moved on. */
 export function tellStuck(deps: NotifierDeps): Handler {
@@ -17,6 +17,7 @@ export function tellStuck(deps: NotifierDeps): Handler {
       const stuck = stuckOf(job, await deps.store.rows(job), deps.clock.now(), deps.times.stuckAfterMs);
       const receipt = stuckReceipt(job);
       if (stuck === null || (await deps.store.hasReceipt(job, receipt))) return 'done';
+      if (await alarmWaits(deps)) return { laterMs: deps.times.alarmYieldMs };
       const said = { title: 'Stuck', rest: `: ${escaped(stuck.reason)}` };
       const text = about(job, said, deps.publicUrl);
       const logged = { notice: 'stuck', status: job.status };
@@ -34,6 +35,7 @@ export function tellOverdue(deps: NotifierDeps): Handler {
     async run(task, context) {
       const { since, told_overdue } = await deps.schedules.load(task);
       if (since === null || since > task.version || told_overdue >= task.version) return 'done';
+      if (await alarmWaits(deps)) return { laterMs: deps.times.alarmYieldMs };
       const claimant = await deps.store.claimant(task);
       const job = claimant === null ? null : await deps.store.load({ ...task, jobId: claimant });
       const next =
@@ -67,20 +69,23 @@ function findingOf(job: Job, rows: readonly Row[]): string {
   return [...(job.error === null ? [] : [job.error.code]), ...names.toSorted()].join(', ');
 }
 
-/** Of a test that came to its end: what it found is told once, and again when it has changed. A drift goes to the alert channel. */
-export async function tellOfTest(deps: NotifierDeps, context: TaskContext, job: Job): Promise<void> {
-  if (job.flowType !== 'testing' || (job.status !== 'verified' && job.status !== 'verify_failed')) return;
+/** Of a test that came to its end: what it found is told once, and again when it has changed. A drift goes to the alert channel, behind the alarm. */
+export async function tellOfTest(deps: NotifierDeps, context: TaskContext, job: Job): Promise<Verdict> {
+  if (job.flowType !== 'testing' || (job.status !== 'verified' && job.status !== 'verify_failed'))
+    return 'done';
   const rows = await deps.store.rows(job);
   const finding = job.status === 'verified' ? '' : findingOf(job, rows);
-  if (finding === (await deps.schedules.load(job)).told_test) return;
+  if (finding === (await deps.schedules.load(job)).told_test) return 'done';
   const drifted = hasDrifted(job, rows);
   // Of a drift everybody hears; all else is told to who asked for the test, and nobody asked for the schedule's.
+  if (drifted && finding !== '' && (await alarmWaits(deps))) return { laterMs: deps.times.alarmYieldMs };
   if (finding !== '' && (drifted || job.createdBy === scheduleOperator)) {
     const said = wrongIn(job, rows, drifted ? 'Drift' : 'The drift check could not look at everything');
     const text = about(job, said, deps.publicUrl);
     const to = drifted ? 'alert' : 'operators';
     const logged = { notice: drifted ? 'drift' : 'drift check', status: job.status };
-    if ((await post(deps, context, { ref: job, to, text, logged })) === null) return;
+    if ((await post(deps, context, { ref: job, to, text, logged })) === null) return 'done';
   }
   await deps.schedules.note(job, { told_test: finding });
+  return 'done';
 }

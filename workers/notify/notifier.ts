@@ -11,7 +11,8 @@ export function notify(deps: NotifierDeps): Handler {
     async run(task, context) {
       const job = await deps.store.load(task);
       if (job === null) return 'done';
-      await tellOfTest(deps, context, job);
+      const waits = await tellOfTest(deps, context, job);
+      if (waits !== 'done') return waits;
       if (await goesOnByItself(deps, job)) return 'done';
       const text = messageFor(job, await deps.store.rows(job), deps.publicUrl);
       const receipt = noticeReceipt(job);

@@ -3,8 +3,10 @@ import { isoTime } from '../../shared/lib/clock.ts';
 import { isVelvetError, type VelvetError } from '../../shared/lib/errors.ts';
 import { leaseFrom } from '../../shared/lib/lease.ts';
 import { systemOperator } from '../../shared/redis/events.ts';
+import type { AlarmStore } from '../../shared/redis/alarm-store.ts';
 import type { ScheduleStore } from '../../shared/redis/schedule-store.ts';
 import type { SystemStore } from '../../shared/redis/system-store.ts';
+import { isBehind } from '../../shared/rotation/alarm.ts';
 import type { JobRef } from '../../shared/rotation/effects.ts';
 import type { Handler, TaskContext } from '../run.ts';
 import type { CoreDeps } from '../stages/deps.ts';
@@ -19,6 +21,7 @@ export interface NotifierDeps extends CoreDeps {
     readonly alertChannel: string;
   } | null;
   readonly schedules: ScheduleStore;
+  readonly alarms: Pick<AlarmStore, 'raised'>;
   readonly system: Pick<SystemStore, 'flags'>;
   readonly publicUrl: string | null;
 }
@@ -59,6 +62,15 @@ export async function post(
     context.log.warn('not told in person', { to: to.person, detail: error.detail });
     return send(operatorChannel);
   }
+}
+
+/** Whether a leak waits for the alert channel: Slack takes one message a second there, and that one is the alarm's. */
+export async function alarmWaits({
+  alarms,
+  slack,
+}: Pick<NotifierDeps, 'alarms' | 'slack'>): Promise<boolean> {
+  if (slack === null) return false;
+  return (await alarms.raised()).some((state) => state.raised.kind === 'leak' && isBehind(state, 'slack'));
 }
 
 function callOf({ clock, times }: NotifierDeps, { signal }: TaskContext, { jobId }: JobRef): VendorCall {

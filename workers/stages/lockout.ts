@@ -3,14 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { VelvetError, isVelvetError } from '../../shared/lib/errors.ts';
 import type { Task } from '../../shared/rotation/effects.ts';
 import type { Job } from '../../shared/rotation/job.ts';
-import {
-  rowStep,
-  statusIn,
-  withStatus,
-  type Lockout,
-  type LockoutClass,
-  type Row,
-} from '../../shared/rotation/rows.ts';
+import type { Lockout, LockoutClass } from '../../shared/rotation/lockout.ts';
+import { rowStep, statusIn, withStatus, type Row } from '../../shared/rotation/rows.ts';
 import type { Handler, TaskContext } from '../run.ts';
 import type { ProbeClass, ProbeResult } from '../vendors/contract.ts';
 import { LOOKING, readCall, type HealthcheckDeps } from './deps.ts';

@@ -21,3 +21,8 @@ local function outcome_after(stored, delta)
   if t.t_failed == 0 and t.t_proven > 0 then return 'all', moved end
   return (t.t_proven > 0 or t.t_pending > 0) and 'some' or 'none', moved
 end
+
+-- Moves a job as a change says: its fields, its events, the tasks that it orders.
+local function move(job, events, seq, outbox, wake, change)
+  set(job, change.fields) append(events, seq, wake, change.events, 1) post(outbox, change.tasks)
+end

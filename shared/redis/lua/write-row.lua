@@ -27,17 +27,11 @@ if #moved > 0 then redis.call('HSET', KEYS[1], unpack(moved)) end
 set(KEYS[1], a.fields)
 append(KEYS[5], KEYS[6], a.wake, ARGV, 3)
 post(KEYS[7], a.tasks)
-if a.moves then
-  set(KEYS[1], a.moves.fields)
-  append(KEYS[5], KEYS[6], a.wake, a.moves.events, 1)
-  post(KEYS[7], a.moves.tasks)
-end
+if a.moves then move(KEYS[1], KEYS[5], KEYS[6], KEYS[7], a.wake, a.moves) end
 if a.alarm then raise_alarm(KEYS[10], a.job_id, a.alarm.at, a.alarm.fresh) end
 local closing = a.closings and a.closings[outcome]
 if closing then
-  set(KEYS[1], closing.fields)
-  append(KEYS[5], KEYS[6], a.wake, closing.events, 1)
-  post(KEYS[7], closing.tasks)
+  move(KEYS[1], KEYS[5], KEYS[6], KEYS[7], a.wake, closing)
   if closing.frees then redis.call('DEL', KEYS[3]) end
   if closing.close_ms > 0 then close(KEYS[8], KEYS[9], a.job_id, closing.close_ms) end
 end

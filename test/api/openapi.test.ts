@@ -98,7 +98,7 @@ test('each reference leads somewhere', () => {
   }
 });
 
-test('unknown fields are ruled out, and each action of this release has a shape of its own', () => {
+test('unknown fields are ruled out, and each action has a shape of its own', () => {
   const schemas = (document['components'] as { schemas: Readonly<Record<string, Json>> }).schemas;
   expect(schemas['CreateRotation']).toMatchObject({
     additionalProperties: false,
@@ -110,8 +110,7 @@ test('unknown fields are ruled out, and each action of this release has a shape 
     const { action } = shape['properties'] as { action: { const?: string; enum?: readonly string[] } };
     return action.const ?? action.enum?.[0];
   });
-  expect(actions.length).toBe(11);
-  for (const action of actions) expect(operatorActionNames).toContain(action);
+  expect(actions.toSorted()).toEqual([...operatorActionNames].toSorted());
 });
 
 test('the examples of the document are good requests', async () => {

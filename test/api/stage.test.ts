@@ -86,32 +86,6 @@ describe('an action that the status does not take', () => {
       });
     }
   });
-
-  test.each([['resolve_leak', { notes: {} }]])(
-    '409 %s, which a later release carries out: says so, and what is open',
-    async (action, more) => {
-      await using world = await idle();
-      const jobId = await world.create();
-      await refused(world, () => world.stage(jobId, { action, ...more }), {
-        http: 409,
-        code: 'action_not_allowed',
-        detail: `This release does not carry out '${action}' yet; open now: verify, abort.`,
-        extra: { job_status: 'init', allowed_actions: ['verify', 'abort'] },
-      });
-      const reader = await world.token(['read']);
-      await refused(world, () => world.stage(jobId, { action }, reader), {
-        http: 403,
-        code: 'forbidden',
-        detail: /needs a service token with the scope 'rotate'/,
-      });
-      await refused(world, () => world.stage('no-such-job', { action }), {
-        http: 404,
-        code: 'not_found',
-        detail: /has no job 'no-such-job'/,
-      });
-      expect(world.log.join('\n')).not.toContain('nobody-may-see');
-    },
-  );
 });
 
 describe('two operators, two jobs', () => {

@@ -199,8 +199,10 @@ export function createPager(deps: PagerDeps): Pager {
     },
 
     async settle() {
+      const raised = await alarms.raised();
+      if (raised.length === 0) return;
       const { channels } = await alarms.declared(clock.now());
-      for (const state of await alarms.raised()) {
+      for (const state of raised) {
         if (channels.some((name) => isBehind(state, name) || hasOwed(state, name))) continue;
         const [subject] = await subjectsOf(deps, { name: 'slack', most: 1 }, [state]);
         if (subject !== undefined && isOverNow(subject)) await alarms.end(state);

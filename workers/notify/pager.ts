@@ -215,7 +215,10 @@ function hasOwed({ receipts }: AlarmState, name: ChannelName): boolean {
   return receipts[name]?.rejected.some(({ retry_at }) => retry_at !== null) ?? false;
 }
 
-/** What is to be told on the channel: leaks before drills, first messages before updates, oldest first. */
+/**
+ * What is to be told on the channel: leaks before drills, what was not refused before what was (one that nobody takes must not
+ * hold up the others), first messages before updates, oldest first.
+ */
 function due(
   { clock }: Pick<PagerDeps, 'clock'>,
   raised: readonly AlarmState[],
@@ -226,8 +229,10 @@ function due(
     (state) =>
       (isBehind(state, name) || isOwed(state, name, now)) && now - state.raised.changed_at >= patienceMs,
   );
-  const rank = (state: AlarmState) =>
-    Number(state.raised.kind === 'drill') * 2 + Number(receiptNow(state, name).named);
+  const rank = (state: AlarmState) => {
+    const { failing_since, named } = receiptNow(state, name);
+    return Number(state.raised.kind === 'drill') * 4 + Number(failing_since !== null) * 2 + Number(named);
+  };
   return waiting.toSorted((a, b) => rank(a) - rank(b));
 }
 

@@ -89,6 +89,9 @@ export const createBody = z
 
 export const flagBody = z.strictObject({ enabled: z.boolean() }).openapi('SetFlag');
 
+/** Nothing can be said of a drill: what was meant by a field would be guessed. */
+export const drillBody = z.strictObject({}).openapi('AlarmTest');
+
 /** Names of the audit trail behind which there is no person. */
 const velvetSigns: readonly string[] = [systemOperator, 'schedule'];
 

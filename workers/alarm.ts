@@ -60,7 +60,7 @@ export function alarmOf(family: WorkerFamily, env: FamilyEnv, parts: Omit<Parts,
         everyMs: times.availabilityMs,
         does: () => alarms.declare(family, { channels: names, publicUrl }, clock.now()),
       },
-      { everyMs: times.sweepMs, does: () => pager.settle() },
+      { everyMs: times.alarmStandInMs, does: () => pager.settle() },
     ],
     told: {
       async run(_task, { signal }) {
@@ -91,13 +91,13 @@ export interface DrillDeps {
   readonly alarms: AlarmStore;
   readonly hold: SealStore['hold'];
   readonly now: () => number;
-  readonly times: { readonly alarmDrillMs: number; readonly sweepMs: number };
+  readonly times: { readonly alarmDrillMs: number; readonly scheduleMs: number };
 }
 
 /** Once a day, from one process. That it was done is kept for as long as it is not due again, across every restart of ours. */
 export function dailyDrill({ alarms, hold, now, times }: DrillDeps): Duty {
   return {
-    everyMs: times.sweepMs,
+    everyMs: times.scheduleMs,
     async does() {
       const { channels } = await alarms.declared(now());
       if (channels.length === 0) return;

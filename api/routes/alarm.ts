@@ -1,14 +1,11 @@
 // POST /alarm/test: a drill. It goes the way of a leak, marked DRILL, and the answer says which channel took it.
-import { createRoute, z } from '@hono/zod-openapi';
+import { createRoute } from '@hono/zod-openapi';
 import { VelvetError } from '../../shared/lib/errors.ts';
 import { isBehind, publicReceipt, type AlarmState, type ChannelName } from '../../shared/rotation/alarm.ts';
 import type { JobRef } from '../../shared/rotation/effects.ts';
 import { demand } from '../auth.ts';
 import { newRouter, type ApiDeps, type App } from '../router.ts';
-import { anyAnswer, jsonBody, refused } from '../schemas.ts';
-
-/** Nothing can be said of a drill: what was meant by a field would be guessed. */
-const drillBody = z.strictObject({}).openapi('AlarmTest');
+import { anyAnswer, drillBody, jsonBody, refused } from '../schemas.ts';
 
 export function alarmRoutes(deps: ApiDeps): App {
   const app = newRouter();

@@ -101,6 +101,54 @@ export function row(
   return { ...newRow(pinned, 1), validate_status: status, lockout };
 }
 
+async function raise(redis: Redis, ref: JobRef, fresh: boolean): Promise<void> {
+  const keys = credentialKeys(ref.credential, ref.env);
+  const arg = { commit_id: commitId(), id: ref.jobId, at: systemClock.now(), fresh };
+  await runScript(redis, 'raiseAlarm', [keys.alarms, keys.calls], { ...arg, texts: ['"kind":"leak"'] });
+}
+
+/** A job whose consumers leak, and its alarm, in any Velvet. */
+export async function openLeak(
+  redis: Redis,
+  store: JobStore,
+  leak: LeakSpec & { readonly env: string },
+): Promise<JobRef> {
+  const ref = {
+    credential: leak.credential ?? 'HK_PLATFORM_FULL',
+    env: leak.env,
+    jobId: leak.jobId ?? crypto.randomUUID(),
+  };
+  const leaking = Object.entries(leak.leaking ?? { 'console-prod': 'accepting' as const });
+  const rows = [
+    ...leaking.map(([name, seen]) => row(name, 'failed', seen)),
+    ...(leak.settling ?? []).map((name) => row(name, 'in_progress')),
+  ];
+  await store.open({
+    ref,
+    fields: {
+      flow_type: 'revocation',
+      status: 'rev_leaked',
+      status_since: 1,
+      status_version: 1,
+      phase: 'lockout',
+      created_at: 1,
+      updated_at: 1,
+      created_by: 'ada',
+      issuer: 'heroku-oauth',
+      authority: 'HK_VELVET_BOOTSTRAP',
+      moved_by: 'ada',
+      moved_by_slack: leak.person === undefined ? OPERATOR : leak.person,
+    },
+    rows,
+    tally: tally(rows, 'lockout'),
+    event: { at: '', env: leak.env, job_id: ref.jobId, credential: ref.credential, operator_id: 'ada', from_state: null, to_state: 'rev_leaked', event: 'created', detail: {} }, // prettier-ignore
+    idem: { hash: `idem-${ref.jobId}`, bodyHash: 'body' },
+    now: 1,
+  });
+  await raise(redis, ref, true);
+  return ref;
+}
+
 export async function alarmWorld(url: string, spec: WorldSpec = {}): Promise<AlarmWorld> {
   const redis = new Redis(url, { maxRetriesPerRequest: null });
   await redis.flushall();
@@ -134,12 +182,6 @@ export async function alarmWorld(url: string, spec: WorldSpec = {}): Promise<Ala
   };
   const metrics = createMetrics(redis, 20);
 
-  async function raise(ref: JobRef, fresh: boolean): Promise<void> {
-    const keys = credentialKeys(ref.credential, ref.env);
-    const arg = { commit_id: commitId(), id: ref.jobId, at: systemClock.now(), fresh };
-    await runScript(redis, 'raiseAlarm', [keys.alarms, keys.calls], { ...arg, texts: ['"kind":"leak"'] });
-  }
-
   return {
     redis,
     store,
@@ -148,46 +190,11 @@ export async function alarmWorld(url: string, spec: WorldSpec = {}): Promise<Ala
     smtp,
     pagerDuty,
     log,
-    async leak(leak = {}) {
-      const ref = {
-        credential: leak.credential ?? 'HK_PLATFORM_FULL',
-        env: ENV,
-        jobId: leak.jobId ?? crypto.randomUUID(),
-      };
-      const leaking = Object.entries(leak.leaking ?? { 'console-prod': 'accepting' as const });
-      const rows = [
-        ...leaking.map(([name, seen]) => row(name, 'failed', seen)),
-        ...(leak.settling ?? []).map((name) => row(name, 'in_progress')),
-      ];
-      await store.open({
-        ref,
-        fields: {
-          flow_type: 'revocation',
-          status: 'rev_leaked',
-          status_since: 1,
-          status_version: 1,
-          phase: 'lockout',
-          created_at: 1,
-          updated_at: 1,
-          created_by: 'ada',
-          issuer: 'heroku-oauth',
-          authority: 'HK_VELVET_BOOTSTRAP',
-          moved_by: 'ada',
-          moved_by_slack: leak.person === undefined ? OPERATOR : leak.person,
-        },
-        rows,
-        tally: tally(rows, 'lockout'),
-        event: { at: '', env: ENV, job_id: ref.jobId, credential: ref.credential, operator_id: 'ada', from_state: null, to_state: 'rev_leaked', event: 'created', detail: {} }, // prettier-ignore
-        idem: { hash: `idem-${ref.jobId}`, bodyHash: 'body' },
-        now: 1,
-      });
-      await raise(ref, true);
-      return ref;
-    },
+    leak: (leak = {}) => openLeak(redis, store, { env: ENV, ...leak }),
     async change(ref, rows, fresh = false) {
       const key = credentialKeys(ref.credential, ref.env).rows(ref.jobId);
       for (const one of rows) await redis.hset(key, one.consumer_id, JSON.stringify(one));
-      await raise(ref, fresh);
+      await raise(redis, ref, fresh);
     },
     async end(ref, status = 'rev_done') {
       await redis.hset(credentialKeys(ref.credential, ref.env).job(ref.jobId), 'status', status);

@@ -60,7 +60,8 @@ test('one job with 200 leaking consumers goes on in further messages, none of th
   await world.process({ only: ['slack', 'mail'] }).round();
   const texts = world.slack.messages.map(({ text }) => text ?? '');
   const said = texts.flatMap((text) => [...text.matchAll(/^• (\S+): erroring/gm)].map(([, name]) => name));
-  expect(said.toSorted()).toEqual(names.toSorted());
+  expect(said).toHaveLength(names.length);
+  expect(new Set(said)).toEqual(new Set(names));
   expect(texts.length).toBeGreaterThan(2);
   expect(texts.slice(1).every((text) => text.includes('Continued:'))).toBe(true);
   expect(texts.every((text) => text.length <= 3_900)).toBe(true);

@@ -217,6 +217,18 @@ test('the webhook: a refusal is on record, and the event goes out afterwards', a
   });
 });
 
+test('one alarm that nobody takes holds up no other', async () => {
+  await using world = await alarmWorld(server.url, { slack: { channels: [ALERT] } });
+  const nobodys = await world.leak({ credential: 'HK_NOBODYS', person: 'U0GONE' });
+  const somebodys = await world.leak({ credential: 'HK_SOMEBODYS' });
+  const own = world.process({ only: ['dm'] });
+  await until(async () => {
+    await own.deliver('dm');
+    return (await world.receipt(somebodys, 'dm'))?.status === 'delivered' ? true : null;
+  });
+  expect(await world.receipt(nobodys, 'dm')).toMatchObject({ status: 'failed', rev: 0 });
+});
+
 test('what a channel refuses for a day is given up there, once, and taken up again by a change', async () => {
   await using world = await alarmWorld(server.url, { slack: { channels: [] } });
   const ref = await world.leak();

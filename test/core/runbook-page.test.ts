@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { buildApp } from '../../api/app.ts';
 import type { ApiDeps } from '../../api/router.ts';
-import { createBody, flagBody } from '../../api/schemas.ts';
+import { createBody, drillBody, flagBody } from '../../api/schemas.ts';
 import { stageBody } from '../../api/stage-bodies.ts';
 import { errorTable } from '../../shared/lib/errors.ts';
 import { sopNames } from '../../shared/manifest/sop/page.ts';
@@ -143,7 +143,7 @@ describe('every command exists', () => {
     );
     expect(bodies.length).toBeGreaterThan(1);
     for (const [where, body] of bodies) {
-      const schema = where.includes('/flags/') ? flagBody : createBody;
+      const schema = where.includes('/flags/') ? flagBody : where.includes('/alarm/') ? drillBody : createBody; // prettier-ignore
       expect(schema.safeParse(JSON.parse(body)).error).toBeUndefined();
     }
   });

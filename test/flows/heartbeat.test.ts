@@ -28,10 +28,10 @@ test('two stage workers beat together as often as one, fall silent while a famil
     times: { heartbeatMs: 240, heartbeatCallMs: 1_000 },
   });
   await world.start('stage').ready;
-  await until(() => (beats().length >= 6 ? true : null));
-  const gaps = beats()
-    .slice(1)
-    .map((beat, n) => beat.at - (beats()[n]?.at ?? 0));
+  await until(() => (beats().length >= 7 ? true : null));
+  // The first comes while the world is still starting, and is late by that.
+  const steady = beats().slice(1);
+  const gaps = steady.slice(1).map((beat, n) => beat.at - (steady[n]?.at ?? 0));
   // The hold is measured by Redis, the arrival here: a beat may be a little early or late, and two are never together.
   expect(Math.min(...gaps)).toBeGreaterThan(100);
   expect(beats()[0]?.path).toBe('/ping/5a0b6f3e-secret');

@@ -8,7 +8,7 @@ import {
 } from '@slack/web-api';
 import { expect, test } from 'vitest';
 import { ask } from './ask.ts';
-import { startSlack } from './slack.ts';
+import { slackLimits, startSlack } from './slack.ts';
 
 const TOKEN = 'xoxb-1-test';
 const start = (more = {}) => startSlack({ token: TOKEN, users: ['U1', 'U2'], channels: ['C1'], ...more });
@@ -99,7 +99,7 @@ test('its faults: a rate limit names its seconds, a lost answer has posted', asy
 });
 
 test("Slack's own limits: a few at once, then one a second and channel; several hundred a minute in the workspace", async () => {
-  await using slack = await start({ messageEveryMs: 60_000, burst: 3, workspacePerMinute: 4 });
+  await using slack = await start({ ...slackLimits, messageEveryMs: 60_000, workspacePerMinute: 4 });
   const web = client(slack.apiUrl);
   for (const text of ['one', 'two', 'three']) await post(web, { channel: 'C1', text });
   await expect(post(web, { channel: 'C1', text: 'four' })).rejects.toBeInstanceOf(WebAPIRateLimitedError);

@@ -1,7 +1,7 @@
 // A mail server with memory, authentication and scripted faults, on smtp-server. Law: it logs nothing.
 import { createServer, type Socket } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from 'smtp-server';
+import { SMTPServer, type SMTPServerSession } from 'smtp-server';
 
 export interface ReceivedMail {
   readonly from: string;
@@ -52,7 +52,7 @@ export async function startSmtp({ login = null }: SmtpOptions = {}): Promise<Smt
   const sockets = new Set<Socket>();
   const state = { sessions: 0 };
   let faults: { fault: SmtpFault; left: number }[] = [];
-  const next = <K extends SmtpFault['kind']>(
+  const scripted = <K extends SmtpFault['kind']>(
     kind: K,
     where: (fault: Extract<SmtpFault, { kind: K }>) => boolean = () => true,
   ): Extract<SmtpFault, { kind: K }> | null => {
@@ -72,24 +72,28 @@ export async function startSmtp({ login = null }: SmtpOptions = {}): Promise<Smt
     logger: false,
     onConnect(_session, done) {
       state.sessions += 1;
-      done(next('busy') === null ? null : failure(421));
+      done(scripted('busy') === null ? null : failure(421));
     },
     onAuth({ username, password }, _session, done) {
       if (username === login?.user && password === login?.password) done(null, { user: username });
       else done(failure(535));
     },
     onRcptTo({ address }, _session, done) {
-      const refused = next('refuse', ({ to }) => to === address);
+      const refused = scripted('refuse', ({ to }) => to === address);
       done(refused === null ? null : failure(refused.code));
     },
     onData(stream, session, done) {
-      void received(stream).then((raw) => {
-        const refused = next('refuse_data');
+      let raw = '';
+      stream.setEncoding('utf8');
+      stream.on('data', (part: string) => {
+        raw += part;
+      });
+      stream.once('end', () => {
+        const refused = scripted('refuse_data');
         if (refused !== null) return done(failure(refused.code));
         mails.push(mailOf(session, raw));
-        if (next('hang_after_data') !== null) return;
-        const slow = next('slow');
-        setTimeout(() => done(null), slow?.ms ?? 0);
+        if (scripted('hang_after_data') !== null) return;
+        setTimeout(() => done(null), scripted('slow')?.ms ?? 0);
       });
     },
   });
@@ -134,13 +138,6 @@ export async function startSmtp({ login = null }: SmtpOptions = {}): Promise<Smt
 
 function failure(responseCode: number): Error {
   return Object.assign(new Error('scripted'), { responseCode });
-}
-
-async function received(stream: SMTPServerDataStream): Promise<string> {
-  let raw = '';
-  stream.setEncoding('utf8');
-  for await (const part of stream) raw += String(part);
-  return raw;
 }
 
 function mailOf({ envelope }: SMTPServerSession, raw: string): ReceivedMail {

@@ -199,8 +199,10 @@ export function createPager(deps: PagerDeps): Pager {
     },
 
     async settle() {
+      const raised = await alarms.raised();
+      if (raised.length === 0) return;
       const { channels } = await alarms.declared(clock.now());
-      for (const state of await alarms.raised()) {
+      for (const state of raised) {
         if (channels.some((name) => isBehind(state, name) || hasOwed(state, name))) continue;
         const [subject] = await subjectsOf(deps, { name: 'slack', most: 1 }, [state]);
         if (subject !== undefined && isOverNow(subject)) await alarms.end(state);
@@ -213,7 +215,10 @@ function hasOwed({ receipts }: AlarmState, name: ChannelName): boolean {
   return receipts[name]?.rejected.some(({ retry_at }) => retry_at !== null) ?? false;
 }
 
-/** What is to be told on the channel: leaks before drills, first messages before updates, oldest first. */
+/**
+ * What is to be told on the channel: leaks before drills, what was not refused before what was (one that nobody takes must not
+ * hold up the others), first messages before updates, oldest first.
+ */
 function due(
   { clock }: Pick<PagerDeps, 'clock'>,
   raised: readonly AlarmState[],
@@ -224,8 +229,10 @@ function due(
     (state) =>
       (isBehind(state, name) || isOwed(state, name, now)) && now - state.raised.changed_at >= patienceMs,
   );
-  const rank = (state: AlarmState) =>
-    Number(state.raised.kind === 'drill') * 2 + Number(receiptNow(state, name).named);
+  const rank = (state: AlarmState) => {
+    const { failing_since, named } = receiptNow(state, name);
+    return Number(state.raised.kind === 'drill') * 4 + Number(failing_since !== null) * 2 + Number(named);
+  };
   return waiting.toSorted((a, b) => rank(a) - rank(b));
 }
 

@@ -1,7 +1,13 @@
 // What a decision of the table writes: the record's fields, the event, the tasks, and what becomes of a job that it takes the credential from.
 import { VelvetError } from './lib/errors.ts';
 import { eventOf, systemOperator } from './redis/events.ts';
-import { changeFields, type Change, type Preempted, type RowWrite } from './redis/job-writes.ts';
+import {
+  changeFields,
+  type Alarming,
+  type Change,
+  type Preempted,
+  type RowWrite,
+} from './redis/job-writes.ts';
 import { tasksOf } from './rotation/effects.ts';
 import { encodePatch, type JobPatch } from './rotation/job-record.ts';
 import { isOver, type Actor, type Job } from './rotation/job.ts';
@@ -16,7 +22,8 @@ export function closingsOf(at: Moment): ReturnType<RowWrite['closings']> {
     const closing = changeOf({ ...at, on: 'rows_closed', decision }, { ...decision.patch }, { outcome });
     const fields = changeFields(job, { ...closing, enters: decision.enters, now });
     const closes = isOver(jobAfter(job, decision, decision.patch));
-    return [outcome, { ...closing, fields, frees: decision.claim === 'free', closes }] as const;
+    const frees = decision.claim === 'free';
+    return [outcome, { ...closing, ...alarmOf(decision, now), fields, frees, closes }] as const;
   });
   return Object.fromEntries(entries);
 }
@@ -26,13 +33,19 @@ export function ownMove(on: JobEvent, at: Moment): OwnMove | null {
   const { job, now } = at;
   const decision = decide(job, on, { rowAllows: true });
   if (decision.verdict !== 'go') return null;
-  const alarms = decision.effects.some((effect) => effect === 'page_leak' || effect === 'update_alarm');
-  const alarm = alarms ? { alarm: { at: now, fresh: decision.enters } } : {};
+  const alarm = alarmOf(decision, now);
   if (!decision.enters) return { on, enters: false, to: undefined, writes: alarm };
   const change = changeOf({ ...at, on, decision }, decision.patch, {});
   const { keepsTasks } = decision;
   const fields = changeFields(job, { ...change, keepsTasks, enters: true, now });
   return { on, enters: true, to: decision.to, writes: { ...alarm, moves: { ...change, fields } } };
+}
+
+/** A leak alarms, and whatever changes of one is told; the end of an emergency only where there was one. */
+export function alarmOf({ effects, to, enters }: Decision, at: number): { readonly alarm?: Alarming } {
+  if (!effects.some((effect) => effect === 'page_leak' || effect === 'update_alarm')) return {};
+  if (to === 'rev_done') return { alarm: { at, fresh: false, known: true } };
+  return { alarm: { at, fresh: enters } };
 }
 
 interface OwnMove {

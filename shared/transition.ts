@@ -5,6 +5,7 @@ import type { Fence } from './lib/lease.ts';
 import type { Relay } from './queue/enqueue.ts';
 import { refusal } from './refusal.ts';
 import {
+  alarmOf,
   changeOf,
   closingsOf,
   jobAfter,
@@ -133,6 +134,7 @@ export function createTransitions(
         enters: decision.enters,
         now,
         keepsTasks: decision.keepsTasks,
+        ...alarmOf(decision, now),
         ...(preempts === undefined ? {} : { preempts }),
         ...(applied.tally === undefined ? {} : { tally: applied.tally }),
       });

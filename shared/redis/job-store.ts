@@ -197,13 +197,19 @@ export function createJobStore(redis: Redis, idempotencyKeepMs: number): JobStor
         rows: rows.map((row) => [row.consumer_id, String(row.rev)]),
         tasks: encodeTasks(request.tasks),
         close_ms: request.closes ? idempotencyKeepMs : 0,
+        ...(request.alarm === undefined ? {} : { alarm: request.alarm }),
         ...preemptArg(request.preempts, request.now, idempotencyKeepMs),
         texts: [
           ...rows.map((row) => rowText(row, row.rev + 1)),
           ...[...(stopped?.events ?? []), ...request.events].map((event) => JSON.stringify(event)),
         ],
       };
-      const own = [...workingKeys(keys, job), keys.job(other.jobId), keys.idem(other.idem ?? 'none')];
+      const own = [
+        ...workingKeys(keys, job),
+        keys.job(other.jobId),
+        keys.idem(other.idem ?? 'none'),
+        keys.alarms,
+      ];
       refuse(job, await runScript(redis, 'commit', own, arg));
     },
 

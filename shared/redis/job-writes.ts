@@ -12,6 +12,13 @@ import type { ScriptArg } from './scripts.ts';
 
 export type ClaimMode = 'take' | 'keep' | 'free' | 'none';
 
+/** That somebody is to be alarmed, or brought up to date, since when (wall clock, ms); `fresh`: by a new episode; `known`: only where they were alarmed before. */
+export interface Alarming {
+  readonly at: number;
+  readonly fresh: boolean;
+  readonly known?: boolean;
+}
+
 /** What one status change writes: fields, events and tasks, all or nothing. */
 export interface Change {
   /** What the job's version becomes: the next one, unless it must not be one that somebody may have seen. */
@@ -36,6 +43,7 @@ export interface CommitRequest extends Change {
   readonly tally?: Tally;
   readonly enters: boolean;
   readonly now: number;
+  readonly alarm?: Alarming;
   /** Whose claim may be taken: a job that is stopped by this very commit, or an adoption. */
   readonly preempts?: Preempted;
 }
@@ -51,6 +59,7 @@ export interface Closing extends Change {
   readonly fields: Readonly<Record<string, string>>;
   readonly frees: boolean;
   readonly closes: boolean;
+  readonly alarm?: Alarming;
 }
 
 export interface RowWrite {
@@ -65,8 +74,7 @@ export interface RowWrite {
   readonly fields: Readonly<Record<string, string>>;
   /** Where the job goes by this very step of the row, whatever else is open. */
   readonly moves?: Change & { readonly fields: Readonly<Record<string, string>> };
-  /** That somebody must be alarmed, with when (wall clock, ms) and whether it is a new episode. */
-  readonly alarm?: { readonly at: number; readonly fresh: boolean };
+  readonly alarm?: Alarming;
   /** Where the job goes, should this close the phase. Asked for only where it does, or may: few writes of many do. */
   readonly closings: () => Readonly<Partial<Record<Outcome, Closing>>>;
 }
@@ -140,6 +148,7 @@ function encodeClosing(closing: Closing, closeMs: number): Record<string, unknow
     events: closing.events.map((event) => JSON.stringify(event)),
     tasks: encodeTasks(closing.tasks),
     frees: closing.frees,
+    ...(closing.alarm === undefined ? {} : { alarm: closing.alarm }),
     close_ms: closing.closes ? closeMs : 0,
   };
 }

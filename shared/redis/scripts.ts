@@ -7,7 +7,7 @@ import { VelvetError } from '../lib/errors.ts';
 // oxfmt-ignore
 export const scriptTable = {
   openJob:   { file: 'open-job.lua',   keys: 7 },
-  commit:    { file: 'commit.lua',     keys: 11 },
+  commit:    { file: 'commit.lua',     keys: 12 },
   writeRow:  { file: 'write-row.lua',  keys: 10 },
   beginStep: { file: 'begin-step.lua', keys: 3 },
   openLease: { file: 'open-lease.lua', keys: 3 },

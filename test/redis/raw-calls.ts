@@ -29,6 +29,7 @@ export const scriptKeys: Readonly<Record<ScriptName, readonly string[]>> = {
     keys.idem('idem-job-1'),
     keys.job('job-2'),
     keys.idem('idem-job-2'),
+    keys.alarms,
   ],
   writeRow: [
     keys.job('job-1'),

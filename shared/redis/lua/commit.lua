@@ -1,8 +1,8 @@
 -- The one script that changes a job's status: checks, then record, events, tasks and version together.
--- KEYS 1 job  2 rows  3 claim  4 fence  5 events  6 seq  7 outbox  8 open  9 idem  10 the job that is preempted  11 its idem
+-- KEYS 1 job  2 rows  3 claim  4 fence  5 events  6 seq  7 outbox  8 open  9 idem  10 the job that is preempted  11 its idem  12 alarms
 -- ARGV 1 JSON {job_id, commit_id, version, fence ('' = not an attempt's), claim, raise ('' = no), fields,
 --      rows: {id, rev that was read}, tasks, close_ms, wake, over (the claimant that 'take' may take from; '' = none), other (none, or
---      the job that is preempted: {job_id, version, fields, tasks, close_ms})}  2… the rows, in that order, then the events
+--      the job that is preempted: {job_id, version, fields, tasks, close_ms}), alarm (none, or {at, fresh, known})}  2… the rows, in that order, then the events
 -- Returns {0} applied, now or by an earlier sending of this call · {-1} no such job · {-2} stale version, or a row moved
 --         · {-3} stale fence · {-4, claimant} claimed by another
 local a = cjson.decode(ARGV[1])
@@ -27,6 +27,7 @@ set(KEYS[1], a.fields)
 for n, row in ipairs(a.rows) do redis.call('HSET', KEYS[2], row[1], ARGV[n + 1]) end
 append(KEYS[5], KEYS[6], a.wake, ARGV, #a.rows + 2)
 post(KEYS[7], a.tasks)
+alarm(KEYS[12], a.job_id, a.alarm)
 if a.close_ms > 0 then close(KEYS[8], KEYS[9], a.job_id, a.close_ms) end
 if a.other then
   set(KEYS[10], a.other.fields)

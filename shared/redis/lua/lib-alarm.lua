@@ -8,3 +8,9 @@ local function raise_alarm(alarms, id, at, fresh, head)
   local numbers = string.format('"episode":%d,"raised_at":%d,"rev":%d,"changed_at":%d', a.episode, a.raised_at, a.rev + 1, at)
   redis.call('HSET', alarms, id, '{' .. (head or '"kind":"leak"') .. ',' .. numbers .. '}')
 end
+
+-- As a change asks: {at, fresh, known (only where the alarm is raised already: that it is over is no alarm)}, or nothing.
+local function alarm(alarms, id, asked)
+  if not asked or (asked.known and redis.call('HEXISTS', alarms, id) == 0) then return end
+  raise_alarm(alarms, id, asked.at, asked.fresh)
+end

@@ -2,7 +2,7 @@
 -- KEYS 1 job  2 rows  3 claim  4 fence  5 events  6 seq  7 outbox  8 open  9 idem  10 alarms
 -- ARGV 1 JSON {job_id, commit_id, consumer_id, version, fence ('' = an operator's), claim, rev, delta, tasks, fields (of the job,
 --      always), moves (none = the row alone: {fields, events, tasks} of a job that the row's own step moves), alarm (none, or {at,
---      fresh}), closings (none = not at hand): outcome -> {fields, events, tasks, frees, close_ms}, wake}  2 row  3… events
+--      fresh, known}), closings (none = not at hand): outcome -> {fields, events, tasks, frees, close_ms}, wake}  2 row  3… events
 -- Returns {0, outcome} applied, now or before · {-1} no such row · {-2} stale version · {-3} stale fence · {-6} the row moved
 --         · {-7} it would close the phase: send it again with the closings
 local a = cjson.decode(ARGV[1])
@@ -28,10 +28,11 @@ set(KEYS[1], a.fields)
 append(KEYS[5], KEYS[6], a.wake, ARGV, 3)
 post(KEYS[7], a.tasks)
 if a.moves then move(KEYS[1], KEYS[5], KEYS[6], KEYS[7], a.wake, a.moves) end
-if a.alarm then raise_alarm(KEYS[10], a.job_id, a.alarm.at, a.alarm.fresh) end
+alarm(KEYS[10], a.job_id, a.alarm)
 local closing = a.closings and a.closings[outcome]
 if closing then
   move(KEYS[1], KEYS[5], KEYS[6], KEYS[7], a.wake, closing)
+  alarm(KEYS[10], a.job_id, closing.alarm)
   if closing.frees then redis.call('DEL', KEYS[3]) end
   if closing.close_ms > 0 then close(KEYS[8], KEYS[9], a.job_id, closing.close_ms) end
 end

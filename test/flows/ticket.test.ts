@@ -99,8 +99,9 @@ test('what is said of one ticket is not said of the next: each that stops a rota
   const ends = () => until(async () => ((await world.job(jobId)).cleanup === 'needs_person' ? true : null));
   const asked = async (body: Record<string, unknown>) => {
     const answer = await world.stage(jobId, body);
-    const detail: Record<string, unknown> = (await lastEvent(world, String(body['action'])))?.detail ?? {};
-    return [answer.status, answer.body['ticket_id'], answer.body['ticket'], detail['ticket']];
+    const event = await lastEvent(world, String(body['action']));
+    const detail = event?.['detail'] as Readonly<Record<string, unknown>> | undefined;
+    return [answer.status, answer.body['ticket_id'], answer.body['ticket'], detail?.['ticket']];
   };
 
   expect(await asked({ action: 'abort', ticket_id: TICKET })).toEqual([202, TICKET, 'verified', 'verified']);

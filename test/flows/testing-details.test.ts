@@ -22,7 +22,7 @@ function killCurrent(world: World): void {
 }
 async function emptied(world: World): Promise<void> {
   // As `heroku config:unset` does.
-  world.apps[0]?.patchConfig({ [KEY]: null as never });
+  world.apps[0]?.patchConfig({ [KEY]: null });
   await until(() => (world.apps[0]?.env()[KEY] === undefined ? true : null));
 }
 const mailIn = (folder: string, id: string) => ({

@@ -92,6 +92,23 @@ export function mayTouch(caller: Caller, credential: string): boolean {
   return caller.credentials === null || isNamed(credential, caller.credentials);
 }
 
+/**
+ * Throws `forbidden` where a token that is limited to credentials would make one that is not limited to the same: whoever may
+ * hand out more than they have has it all. `patterns` null: of every credential.
+ */
+export function demandWithin({ credentials }: Caller, patterns: readonly string[] | null): void {
+  if (credentials === null) return;
+  // A pattern is its own beginning: one that it names names no more than it does.
+  const beyond = patterns?.filter((pattern) => !isNamed(pattern, credentials));
+  if (beyond?.length === 0) return;
+  const own = credentials.join(', ');
+  const detail = `This service token is limited to ${own}, and makes none that may touch more: ${beyond === undefined ? 'name' : `${beyond.map(clipped).join(', ')} is not among them. Name`} \`credentials\` among those, or ask an admin without a limit. Nothing was made.`;
+  throw new VelvetError('forbidden', 'a token for more than the own one', {
+    detail,
+    extra: { missing_credential: clipped(beyond?.[0] ?? '*') },
+  });
+}
+
 /** Those of a new token's patterns that name no credential of the manifest: a token that may do nothing is a slip of the pen. */
 export function namingNothing(patterns: readonly string[], manifest: Manifest): readonly string[] {
   return patterns.filter(

@@ -2,12 +2,12 @@
 import { VelvetError } from '../shared/lib/errors.ts';
 import type { Facts } from '../shared/rotation/guards.ts';
 import type { Job } from '../shared/rotation/job.ts';
-import { decide } from '../shared/rotation/machine.ts';
 import { provenByVelvet, tally, toBeProven, unproven, type Row } from '../shared/rotation/rows.ts';
 import type { Applied, Speaker } from '../shared/transition.ts';
 import type { ApiDeps } from './router.ts';
 import type { StageBody } from './stage-bodies.ts';
 import { operatorOf } from './stopping.ts';
+import { goes, ticketNote } from './ticket-note.ts';
 
 type Proceeding = Extract<StageBody, { action: 'proceed_revoke' }>;
 
@@ -29,18 +29,14 @@ export async function revoking(deps: ApiDeps, job: Job, body: Proceeding, by: Sp
     acknowledgeStale: named,
     staleConsumers: stale,
   };
-  const actor = by.kind === 'operator' ? { actor: by.actor } : {};
-  // Of a step that is refused anyway nobody need be asked.
-  const goes = decide(job, 'proceed_revoke', { ...facts, ...actor }).verdict === 'go';
-  const { ticket, number, reason } = goes ? await deps.lookUpTicket(ticketId ?? '') : notLookedUp;
+  const noted = goes(job, 'proceed_revoke', facts, by) ? await ticketNote(deps, ticketId ?? '') : null;
   return {
     facts,
-    patch: { ticket_id: ticketId, ticket, error: null, forced: stale.length > 0 },
+    patch: { ...noted?.patch, error: null, forced: stale.length > 0 },
     rows: after.filter((row, index) => row !== rows[index]),
     tally: tally(after, 'prove'),
     detail: {
-      ticket_id: ticketId,
-      ...(ticket === null ? {} : { ticket, ticket_number: number, ticket_reason: reason }),
+      ...noted?.detail,
       evidence: rows.map((row) => ({
         consumer_id: row.consumer_id,
         proof: row.proof,
@@ -51,8 +47,6 @@ export async function revoking(deps: ApiDeps, job: Job, body: Proceeding, by: Sp
     },
   };
 }
-
-const notLookedUp = { ticket: null, number: null, reason: null } as const;
 
 /** The table refuses as much; here it is said which consumers are meant. */
 function demandNamed(job: Job, stale: readonly string[], named: readonly string[]): void {

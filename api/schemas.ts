@@ -153,7 +153,7 @@ export const jobAnswer = z
     vault_ref: nullableText,
     ticket: z.enum(['verified', 'unverified']).nullable().openapi({
       description:
-        'Whether the ticket system knew the ticket at the gate before the revoke; null where none is set up, or before. Never a refusal.',
+        'Whether the ticket system knew `ticket_id` at the step that it came with last (the gate before the revoke, an abort, a restore, mark_revoked, resolve_residual); null where none is set up, or before. Never a refusal.',
     }),
     error: z.object({ code: z.string(), detail: z.string(), at: z.string() }).nullable(),
     residual: z.array(z.looseObject({ kind: z.string() })),

@@ -9,26 +9,35 @@ import type { Row } from '../shared/rotation/rows.ts';
 import type { Applied, Speaker } from '../shared/transition.ts';
 import type { ApiDeps } from './router.ts';
 import type { StageBody } from './stage-bodies.ts';
+import { goes, ticketNote } from './ticket-note.ts';
 
 type Stopping = Extract<StageBody, { action: 'abort' | 'restore' | 'mark_revoked' | 'resolve_residual' }>;
 type Resolving = Extract<StageBody, { action: 'resolve_residual' }>;
 
 export async function stop(deps: ApiDeps, ref: JobRef, body: Stopping, by: Speaker): Promise<void> {
-  const ticket = body.ticket_id === undefined ? {} : { ticket_id: body.ticket_id };
-  const patch: JobPatch = { ...ticket, error: null, cleanup_since: deps.clock.now() };
+  const patch: JobPatch = { error: null, cleanup_since: deps.clock.now() };
   await deps.transitions.apply(ref, body.action, by, async (job) => {
-    const plain: Applied = { patch, detail: ticket };
-    if (body.action === 'abort') return aborting(job, body.restore ?? false, plain);
-    if (body.action === 'resolve_residual') return resolving(deps, job, body, patch);
-    return plain;
+    const applied = await stopping(deps, job, body, patch);
+    if (body.ticket_id === undefined || !goes(job, body.action, applied.facts ?? {}, by)) return applied;
+    const noted = await ticketNote(deps, body.ticket_id);
+    return {
+      ...applied,
+      patch: { ...applied.patch, ...noted.patch },
+      detail: { ...applied.detail, ...noted.detail },
+    };
   });
+}
+
+function stopping(deps: ApiDeps, job: Job, body: Stopping, patch: JobPatch): Applied | Promise<Applied> {
+  if (body.action === 'abort') return aborting(job, body.restore ?? false, patch);
+  return body.action === 'resolve_residual' ? resolving(deps, job, body, patch) : { patch };
 }
 
 export function operatorOf(by: Speaker): string | null {
   return by.kind === 'operator' ? by.actor.operatorId : null;
 }
 
-function aborting(job: Job, restore: boolean, { patch, detail }: Applied): Applied {
+function aborting(job: Job, restore: boolean, patch: JobPatch): Applied {
   const known = decide(job, 'abort').verdict === 'go';
   const forwardOnly =
     job.promoting || ((job.mintedBy !== null || job.mintBegun) && job.currentState !== 'alive');
@@ -45,7 +54,7 @@ function aborting(job: Job, restore: boolean, { patch, detail }: Applied): Appli
       aborted_from: job.status,
       ...(restore ? { restoring: true, went_back: true } : {}),
     },
-    detail: { ...detail, ...(restore ? { restore: true } : {}) },
+    detail: restore ? { restore: true } : {},
   };
 }
 
@@ -71,12 +80,7 @@ async function resolving(deps: ApiDeps, job: Job, body: Resolving, patch: JobPat
   return {
     patch: { ...patch, residuals: resolved(job.residuals, one, deps.clock.now()) },
     rows,
-    detail: {
-      kind: one.kind,
-      who: one.who,
-      note: body.note ?? null,
-      ...(body.ticket_id === undefined ? {} : { ticket_id: body.ticket_id }),
-    },
+    detail: { kind: one.kind, who: one.who, note: body.note ?? null },
   };
 }
 

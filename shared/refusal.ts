@@ -20,7 +20,15 @@ export function refusal(job: Job, on: JobEvent, refused: Refusal): VelvetError {
       extra,
     });
   }
-  return new VelvetError(refused.code, `${on} refused: ${refused.guards.join(', ')}`, { extra });
+  const nobody = refused.code === 'two_persons_required' && job.mintedBy === null;
+  return new VelvetError(refused.code, `${on} refused: ${refused.guards.join(', ')}`, {
+    extra,
+    ...(nobody
+      ? {
+          detail: `Redis lost the record of who let the new token be minted, so that nobody counts as another person. Go back to the old one and start a new rotation; ${options}.`,
+        }
+      : {}),
+  });
 }
 
 /** What to do where nothing is offered. */

@@ -4,7 +4,7 @@ import { isoTime } from '../../shared/lib/clock.ts';
 import { VelvetError } from '../../shared/lib/errors.ts';
 import { flagDefaults, type FlagName, type ServiceToken } from '../../shared/redis/system-store.ts';
 import { newRouter, type ApiDeps, type App } from '../router.ts';
-import { demand, namingNothing } from '../auth.ts';
+import { demand, demandWithin, namingNothing } from '../auth.ts';
 import { clipped } from '../problem.ts';
 import { anyAnswer, flagBody, jsonBody, nameParam, newTokenBody, refused } from '../schemas.ts';
 
@@ -54,6 +54,7 @@ export function adminRoutes(deps: ApiDeps): App {
   app.openapi(create, async (context) => {
     const caller = demand(context, 'admin');
     const body = context.req.valid('json');
+    demandWithin(caller, body.credentials ?? null);
     const nothing = namingNothing(body.credentials ?? [], deps.manifest);
     if (nothing.length > 0)
       throw new VelvetError('invalid_request', 'patterns that name nothing', {

@@ -1,5 +1,5 @@
 // Where processes put what they measure. Law: all of them into one place, where it adds up; numbers are for graphs, and nothing waits for them.
-import type { Redis } from 'ioredis';
+import { ReplyError, type Redis } from 'ioredis';
 import {
   bucketsOf,
   encodeKept,
@@ -13,7 +13,7 @@ import { systemKeys } from './keys.ts';
 import { guarded } from './refusals.ts';
 
 export interface KeptMetrics extends Metrics {
-  /** Writes what is left. What a process that dies had not written is lost. */
+  /** Writes what is left. What a process that dies had not written, or that ends while Redis is away, is lost. */
   close(): Promise<void>;
 }
 
@@ -21,7 +21,10 @@ export interface KeptNumber extends Kept {
   readonly value: number;
 }
 
-/** Gathers for `flushMs` and writes then, in one exchange: a fan-out measures hundreds of calls a second. */
+/**
+ * Gathers for `flushMs` and writes then, in one exchange: a fan-out measures hundreds of calls a second. What Redis did not take,
+ * because it is away or full, is kept and written with the next: it is as many numbers as there are labels, however long that lasts.
+ */
 export function createMetrics(redis: Redis, flushMs: number): KeptMetrics {
   let added = new Map<string, number>();
   let said = new Map<string, number>();
@@ -30,15 +33,23 @@ export function createMetrics(redis: Redis, flushMs: number): KeptMetrics {
   async function flush(): Promise<void> {
     clearTimeout(timer);
     timer = undefined;
+    if (added.size + said.size === 0) return;
+    // On a connection that waits for Redis to come back it would wait too, and what is stopping with it.
+    if (redis.status !== 'ready') return later();
     const [counts, gauges] = [added, said];
     [added, said] = [new Map(), new Map()];
-    // On a connection that waits for Redis to come back it would wait too, and what is stopping with it.
-    if (counts.size + gauges.size === 0 || redis.status !== 'ready') return;
-    const writing = redis.pipeline();
+    const writing = redis.multi();
     for (const [field, by] of counts) writing.hincrby(systemKeys.metrics, field, by);
     for (const [field, value] of gauges) writing.hset(systemKeys.metrics, field, value);
-    // A Redis that is full, or away by now, has other worries; so has whoever reads the graphs.
-    await writing.exec().catch(() => undefined);
+    // All of it or nothing. Where the answer is lost it may have been taken, and nothing is counted twice.
+    const refused = await writing.exec().then(
+      () => false,
+      (error: unknown) => error instanceof ReplyError,
+    );
+    if (!refused) return;
+    for (const [field, by] of counts) added.set(field, by + (added.get(field) ?? 0));
+    said = new Map([...gauges, ...said]);
+    later();
   }
 
   function later(): void {
@@ -71,7 +82,10 @@ export function createMetrics(redis: Redis, flushMs: number): KeptMetrics {
       said.set(fieldOf(metric, labels, 'value'), value);
       later();
     },
-    close: flush,
+    async close() {
+      await flush();
+      clearTimeout(timer);
+    },
   };
 }
 

@@ -76,7 +76,7 @@ export function testFinding(job: Job, rows: readonly Row[]): Record<string, unkn
   const names = bad.map((row) => row.consumer_id).join(', ');
   return {
     code: bad[0]?.error?.code ?? 'consumer_not_proven',
-    detail: `Both tokens pass, and ${bad.length} of ${rows.length} consumers do not: ${names}. The \`error\` of each says what to do.`,
+    detail: `${job.credential} works at its vendor${job.authority === null ? '' : `, and ${job.authority} may mint`}; but ${bad.length} of ${rows.length} consumers do not pass: ${names}. The \`error\` of each says what to do; then test again.`,
     at: iso(job.statusSince),
   };
 }

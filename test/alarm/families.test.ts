@@ -37,7 +37,7 @@ test.each(workerFamilies)(
     });
     expect(alarm).toMatchObject({ episode: 1, channels: { slack: delivered, dm: delivered } });
     // The job has stood there since 1970, so that somebody hears of that, too.
-  expect(alerts(world).filter((one) => one.text?.startsWith('SEV1') === true)).toHaveLength(1);
+    expect(alerts(world).filter((one) => one.text?.startsWith('SEV1') === true)).toHaveLength(1);
     expect(alerts(world)[0]?.text).toContain(jobId);
     expect((await world.api('GET', '/metrics')).text).toContain('velvet_alarm_seconds');
   },

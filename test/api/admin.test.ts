@@ -48,6 +48,24 @@ describe('flags', () => {
 });
 
 describe('service tokens', () => {
+  test('403 an admin who is limited to credentials makes none for more than those', async () => {
+    const token = await world.token(['admin'], { credentials: ['HK_PLATFORM_*'] });
+    const asking = (credentials?: readonly string[]) =>
+      world.api('POST', '/service-tokens', { ...body, credentials }, { token });
+    for (const [credentials, missing] of [
+      [undefined, '*'],
+      [['*'], '*'],
+      [['HK_PLATFORM_FULL', 'HK_*'], 'HK_*'],
+    ] as const)
+      await refused(world, () => asking(credentials), {
+        http: 403,
+        code: 'forbidden',
+        detail: /^This service token is limited to HK_PLATFORM_\*, .* ask an admin without a limit\./,
+        extra: { missing_credential: missing },
+      });
+    expect((await asking(['HK_PLATFORM_F*'])).status).toBe(201);
+  });
+
   test('201 shows the token this once; it works, with its scopes, for its credentials', async () => {
     const made = await make({ scopes: ['read'], credentials: ['HK_*'], slack_user_id: 'U012AB3CD' });
     expect([made.status, made.body['owner'], made.body['scopes'], made.body['credentials']]).toEqual([

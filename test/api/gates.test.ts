@@ -146,8 +146,10 @@ describe('the two-person gate', () => {
     const jobId = await world.toValidated();
     const revoke = { action: 'proceed_revoke', ticket_id: ticket };
     await refused(world, () => world.stage(jobId, revoke), refusal);
-    const again = await world.token(['rotate'], { owner: 'ada' });
-    await refused(world, () => world.stage(jobId, revoke, again), refusal);
+    for (const owner of ['ada', 'Ada', 'ＡＤＡ']) {
+      const again = await world.token(['rotate'], { owner });
+      await refused(world, () => world.stage(jobId, revoke, again), refusal);
+    }
 
     const grace = await world.token(['rotate'], { owner: 'grace' });
     expect((await world.stage(jobId, revoke, grace)).status).toBe(202);

@@ -70,7 +70,7 @@ async function aTokenToDelete(): Promise<Asked> {
   return { path: `/service-tokens/${token.slice(4, 16)}` };
 }
 
-const newToken = { name: 'ci', owner: 'ci', scopes: ['read'], expires_in: 3600 };
+const newToken = { name: 'ci', owner: 'ci', scopes: ['read'], expires_in: 3600, credentials: [CREDENTIAL] };
 
 const expectations: Readonly<Record<string, readonly Expectation[]>> = {
   'GET /healthz': [open('/healthz'), reading(() => '/healthz?deep=1', { ...general, when: 'deep' })],
@@ -120,7 +120,13 @@ const expectations: Readonly<Record<string, readonly Expectation[]>> = {
     administering(200, () => ({ path: '/flags/velvet_v2_rotation', body: { enabled: true } })),
   ],
   'GET /service-tokens': [administering(200, () => ({ path: '/service-tokens' }))],
-  'POST /service-tokens': [administering(201, () => ({ path: '/service-tokens', body: newToken }))],
+  'POST /service-tokens': [
+    {
+      ...administering(201, () => ({ path: '/service-tokens', body: newToken })),
+      when: 'for one credential',
+      aboutCredential: true,
+    },
+  ],
   'DELETE /service-tokens/:id': [administering(204, aTokenToDelete)],
 };
 

@@ -187,6 +187,40 @@ describe('numbers of several processes', () => {
       );
   });
 
+  const entered = (world: World) =>
+    keptNumbers(world.redis).then((all) => all.find(({ metric }) => metric === 'entered')?.value ?? null);
+  const labels = { flow: 'operational', status: 'done' };
+
+  test('what was counted while Redis was away is written when it is back, once', async () => {
+    await using world = await buildWorld(redis.url, { families: [] });
+    const away = world.redis.duplicate({ lazyConnect: true });
+    const metrics = createMetrics(away, 5);
+    metrics.count('entered', labels);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    metrics.count('entered', labels);
+    await away.connect();
+    expect(await until(() => entered(world))).toBe(2);
+    metrics.count('entered', labels);
+    await metrics.close();
+    expect(await entered(world)).toBe(3);
+    away.disconnect();
+  });
+
+  test('what a Redis that is full did not take is written when it has room', async () => {
+    await using world = await buildWorld(redis.url, { families: [] });
+    const metrics = createMetrics(world.redis, 5);
+    await world.redis.config('SET', 'maxmemory', '1');
+    metrics.count('entered', labels);
+    metrics.set('headroom', { vendor: 'heroku' }, 9);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    metrics.set('headroom', { vendor: 'heroku' }, 8);
+    expect(await entered(world)).toBeNull();
+    await world.redis.config('SET', 'maxmemory', '0');
+    expect(await until(() => entered(world))).toBe(1);
+    await metrics.close();
+    expect((await keptNumbers(world.redis)).find(({ metric }) => metric === 'headroom')?.value).toBe(8);
+  });
+
   test('a Redis that is away is waited for by nobody', async () => {
     await using world = await buildWorld(redis.url, { families: [] });
     const away = world.redis.duplicate({ lazyConnect: true });

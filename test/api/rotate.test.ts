@@ -1,9 +1,10 @@
 // POST /tokens/:name/rotate: what is created, once however often it is sent, and each refusal with what to do.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Secret } from '../../shared/lib/secret.ts';
 import { bootstrapCredentials } from '../../shared/manifest/vendors.ts';
 import { credentialKeys, systemKeys } from '../../shared/redis/keys.ts';
 import { workerFamilies } from '../../shared/redis/system-store.ts';
-import { buildWorld, CREDENTIAL, ENV, until, type World, type WorldOptions } from '../harness.ts';
+import { buildWorld, CREDENTIAL, ENV, setUpCall, until, type World, type WorldOptions } from '../harness.ts';
 import { startRedis, type RedisServer } from '../redis-server.ts';
 import { audit, creation, paths, refused, toVerified } from './asking.ts';
 
@@ -135,6 +136,27 @@ describe('a credential that is not rotated', () => {
     });
     await world.stop('stage');
     await world.system.setUnavailable({});
+    expect((await post(world, CREDENTIAL)).status).toBe(202);
+  });
+
+  test('409 unavailable: so is one with which a row is written; a good one is found at the next look', async () => {
+    const extra = { update_auth_token_name: 'HK_WRITER' };
+    await using world = await idle({
+      apps: [{ name: 'good-app' }, { name: 'other-app', extra }],
+      authorities: { HK_WRITER: 'never-issued' },
+      times: { availabilityMs: 50 },
+    });
+    const stage = world.start('stage');
+    await stage.ready;
+    await until(async () => (await world.system.unavailable())[CREDENTIAL] ?? null);
+    await refused(world, () => post(world, CREDENTIAL), {
+      http: 409,
+      code: 'credential_unavailable',
+      detail: /^The vendor refuses the authority HK_WRITER\. Put a good one in place/,
+    });
+    const { token } = world.account.authorize({ description: 'writer', scope: ['global'] });
+    await world.vault.write(setUpCall(), 'HK_WRITER', new Secret(token));
+    await until(async () => ((await world.system.unavailable())[CREDENTIAL] === undefined ? true : null));
     expect((await post(world, CREDENTIAL)).status).toBe(202);
   });
 });

@@ -10,6 +10,7 @@ import type { GithubApp } from '../sim/github-apps.ts';
 import type { GithubRepo } from '../sim/github-places.ts';
 import type { GithubSim } from '../sim/github.ts';
 import { GITHUB_ROW as ROW, githubStage, type GithubRowOptions } from './github-row.ts';
+import { sinceTheLook } from './started.ts';
 import { admitAll, startSim } from '../sim/server.ts';
 
 let redis: RedisServer;
@@ -126,6 +127,9 @@ test('a name that was new is said on the row, and in the trail', async () => {
 test('an authority that is no App’s key fails that row alone, names it and says what it must look like', async () => {
   await using stage = await staged({ authority: () => 'ghp_a-token-where-a-key-belongs' });
   const { world, github, app, seen } = stage;
+  expect(await sinceTheLook(world)).toMatch(
+    /^The authority GH_APP_OPS_BOT cannot be used\. .*one line of JSON/,
+  );
   const parked = await minted(stage, 'distribute_partial');
   const error = row(parked)['error'] as { code: string; detail: string };
   expect(error.code).toBe('authority_invalid');

@@ -110,7 +110,10 @@ test.each(['ada', 'otto'])(
     await lostWhile(world, () => walk(world, 'validated'));
     expect(await world.job()).toMatchObject({ status: 'aborted', cleanup: 'needs_person', mintedBy: null });
     await asks(world, { action: 'mark_revoked' }, who);
-    expect(world.answers.at(-1)).toMatchObject({ code: 'two_persons_required' });
+    expect(world.answers.at(-1)).toMatchObject({
+      code: 'two_persons_required',
+      detail: expect.stringMatching(/^Redis lost the record of who .*; open now: .*restore/),
+    });
     await asks(world, { action: 'restore' }, who);
     expect(await world.job()).toMatchObject({ status: 'aborted', cleanup: 'done' });
     expect(await violations(world)).toEqual([]);

@@ -179,7 +179,7 @@ test('a vendor that cannot be asked leaves the job waiting, with the reason; not
   await enter(world, jobId, newToken(world).token);
 
   const away = await awaits(world, jobId, 'vendor_unavailable');
-  expect(away.error?.detail).toContain('enter it again');
+  expect(away.error?.detail).toMatch(/thrown away\. .* A retry, here, is to enter it again\.$/);
   expect(await world.vault.list(`${CREDENTIAL}__PENDING_`)).toEqual([]);
 });
 

@@ -4,6 +4,7 @@ import { credentialKeys } from '../../shared/redis/keys.ts';
 import { Secret } from '../../shared/lib/secret.ts';
 import { buildWorld, CREDENTIAL, ENV, setUpCall, until, type World, type WorldOptions } from '../harness.ts';
 import { startRedis, type RedisServer } from '../redis-server.ts';
+import { sinceTheLook } from './started.ts';
 import { alerts, askForTest, changesAsked, everything, tested } from './dry-run.ts';
 
 let redis: RedisServer;
@@ -221,6 +222,7 @@ test('what a rotation would stop at is found before it begins: an authority that
     authorities: { HK_READER: 'replaced below', HK_READER_2: 'never issued' },
   };
   await using world = await buildWorld(redis.url, options);
+  expect(await sinceTheLook(world)).toContain('The vendor refuses the authority HK_READER');
   const reader = world.account.authorize({ description: 'reader', scope: ['read-protected'] });
   await world.vault.write(setUpCall(), 'HK_READER', new Secret(reader.token));
   await world.consumers[2]?.close();

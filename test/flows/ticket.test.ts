@@ -1,7 +1,7 @@
-// The ticket at the gate before the revoke is looked up by the stage worker: a note beside it, which holds nothing up.
+// The ticket at the gate before the revoke, and of what stops a rotation, is looked up by the stage worker: a note beside it, which holds nothing up.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { lastEvent } from '../api/asking.ts';
-import { buildWorld, type World } from '../harness.ts';
+import { buildWorld, until, type World } from '../harness.ts';
 import { startRedis, type RedisServer } from '../redis-server.ts';
 import { startFreescout, type FreescoutSim } from '../sim/freescout.ts';
 
@@ -89,4 +89,44 @@ test('where no ticket system is set up nothing is said of the ticket', async () 
   const { detail } = await revoked(world);
   expect(detail).toMatchObject({ ticket_id: TICKET });
   expect(detail).not.toHaveProperty('ticket');
+});
+
+test('what is said of one ticket is not said of the next: each that stops a rotation, or deals with its rest, is looked up', async () => {
+  await using freescout = await startFreescout();
+  freescout.open(TICKET);
+  await using world = await withTickets(freescout);
+  const jobId = await world.toValidated();
+  const ends = () => until(async () => ((await world.job(jobId)).cleanup === 'needs_person' ? true : null));
+  const asked = async (body: Record<string, unknown>) => {
+    const answer = await world.stage(jobId, body);
+    const event = await lastEvent(world, String(body['action']));
+    const detail = event?.['detail'] as Readonly<Record<string, unknown>> | undefined;
+    return [answer.status, answer.body['ticket_id'], answer.body['ticket'], detail?.['ticket']];
+  };
+
+  expect(await asked({ action: 'abort', ticket_id: TICKET })).toEqual([202, TICKET, 'verified', 'verified']);
+  await ends();
+  // The old token lives, so that the job waits once more.
+  expect(await asked({ action: 'mark_revoked', ticket_id: 'ROT-OTHER' })).toEqual([
+    202,
+    'ROT-OTHER',
+    'unverified',
+    'unverified',
+  ]);
+  await ends();
+  const requests = freescout.requests.length;
+  expect((await asked({ action: 'proceed_mint', ticket_id: TICKET }))[0]).toBe(400);
+  const wrong = { kind: 'stale_consumer', who: 'nobody', ticket_id: TICKET };
+  expect((await asked({ action: 'resolve_residual', ...wrong }))[0]).toBe(404);
+  expect(freescout.requests).toHaveLength(requests);
+  expect(await asked({ action: 'restore' })).toEqual([202, 'ROT-OTHER', 'unverified', undefined]);
+});
+
+test('an abort is held up by a FreeScout that hangs no longer than its deadline', async () => {
+  await using freescout = await startFreescout();
+  freescout.script({ on: '*', times: Infinity, do: 'hang_before' });
+  await using world = await withTickets(freescout);
+  const jobId = await world.create();
+  const answer = await world.stage(jobId, { action: 'abort', ticket_id: TICKET });
+  expect([answer.status, answer.body.status, answer.body['ticket']]).toEqual([202, 'aborted', 'unverified']);
 });

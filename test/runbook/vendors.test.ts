@@ -5,7 +5,7 @@ import { slots } from '../../workers/vault/contract.ts';
 import { buildWorld, CREDENTIAL, ENV, setUpCall, until, type JobView, type World } from '../harness.ts';
 import { startRedis, type RedisServer } from '../redis-server.ts';
 import { GITHUB_ROW, githubStage } from '../flows/github-row.ts';
-import { started } from '../flows/started.ts';
+import { sinceTheLook, started } from '../flows/started.ts';
 import {
   API,
   apps,
@@ -138,12 +138,13 @@ describe('Infisical', () => {
   });
 
   test('distribute_partial on the row in Infisical: its identity is refused; mended, retry', async () => {
-    const { world: opened, jobId } = await started(redis.url, {
+    const options = {
       infisical: true,
       apps: [{ name: 'console-prod' }],
       more: { subscribers: [{ ...infisicalRow, update_auth_token_name: 'MAIL_IDENTITY' }] },
       authorities: { MAIL_IDENTITY: 'no-such-client:no-such-secret' },
-    });
+    };
+    const { world: opened, jobId } = await started(redis.url, options, sinceTheLook);
     await using world = opened;
     world.infisical?.project.folder(ENV, '/apps/mail');
     const partial = await world.reaches(jobId, 'distribute_partial');

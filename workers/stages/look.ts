@@ -13,6 +13,8 @@ import { namedTarget } from './push.ts';
 export interface Look extends Evidence {
   readonly row: Row;
   readonly error: VelvetError | null;
+  /** What the vendor said of a place that is not there: it holds nothing, so that this is no error of a look. */
+  readonly gone?: VelvetError;
 }
 
 /** Enough to be quick with hundreds of consumers, few enough to leave a vendor's limits to others. */
@@ -50,10 +52,11 @@ async function lookAtOne(deps: StageDeps, at: Looker, row: Row, known: KnownValu
     return { ...seen, row, error: null };
   } catch (error) {
     if (!isVelvetError(error)) throw error;
+    const nothing = { row, effect: 'unknown', version: null, detail: error.detail } as const;
     // A place that is gone holds nothing.
     if (error.code === 'vendor_target_missing')
-      return { row, holds: 'other', effect: 'unknown', version: null, detail: error.detail, error: null };
-    return { row, holds: 'unknown', effect: 'unknown', version: null, detail: error.detail, error };
+      return { ...nothing, holds: 'other', empty: true, gone: error, error: null };
+    return { ...nothing, holds: 'unknown', error };
   }
 }
 

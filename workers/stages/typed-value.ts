@@ -47,7 +47,7 @@ export async function takeByHand(deps: MintDeps, at: Step): Promise<Made | null>
   const examined = await examine(deps, at, value).catch((error: unknown) => {
     // What is in its slot already is not lost with the question: the next attempt asks again.
     if (kept !== null || !isVelvetError(error) || overtaken(error)) throw error;
-    const detail = `The value that was entered could not be checked, so it was thrown away. ${error.detail} Then enter it again.`;
+    const detail = `The value that was entered could not be checked, so it was thrown away. ${error.detail} A retry, here, is to enter it again.`;
     return { code: error.code, detail };
   });
   if ('code' in examined) {

@@ -21,6 +21,7 @@ import {
   type StageDeps,
   type Step,
 } from './deps.ts';
+import { inATest } from './in-a-test.ts';
 import { inParallel, lookAt } from './look.ts';
 
 type VerifyDeps = StageDeps & { readonly healthcheck: Healthcheck };
@@ -47,7 +48,7 @@ export function verify(deps: VerifyDeps): Handler {
       // What an emergency has ended is expected to be dead, and nobody has a better one.
       const expected = job.replaces !== null;
       const elsewhere = result.current === 'dead' && !expected ? await askConsumers(deps, at, current) : null;
-      const problem = problemOf(job, result, elsewhere);
+      const problem = heardIn(job, problemOf(job, result, elsewhere));
       if (problem === null) {
         context.log.info('verified', { old_auth_id: oldAuthId });
         await deps.transitions.apply(task, 'verify_succeeded', speaker(task, context), () => ({
@@ -66,13 +67,17 @@ export function verify(deps: VerifyDeps): Handler {
 
     async failed(task, error, context) {
       const detail = { code: error.code, reason: error.detail };
-      await deps.transitions.apply(task, 'verify_failed', speaker(task, context), () => ({
+      await deps.transitions.apply(task, 'verify_failed', speaker(task, context), (job) => ({
         // What an earlier probe saw is no longer known: nothing may be offered on the strength of it.
-        patch: { ...errorPatch(deps, error), current_state: null, may_mint: false },
+        patch: { ...errorPatch(deps, heardIn(job, error) ?? error), current_state: null, may_mint: false },
         detail,
       }));
     },
   };
+}
+
+function heardIn(job: Job, problem: VelvetError | null): VelvetError | null {
+  return problem === null || takesClaim(job) ? problem : inATest(problem);
 }
 
 /** Consumers that hold another value than the vault's dead one, and whether they answer with success on it. */
@@ -85,7 +90,8 @@ interface Elsewhere {
 async function askConsumers(deps: VerifyDeps, at: Step, current: Secret | null): Promise<Elsewhere> {
   const rows = await deps.store.rows(at.job);
   const looks = await lookAt(deps, at, rows, { next: null, previous: current });
-  const others = looks.filter((look) => look.holds === 'other' && look.error === null);
+  // A place that is empty, or gone, holds nothing that could be adopted.
+  const others = looks.filter(({ holds, error, empty }) => holds === 'other' && error === null && !empty);
   const answers = await inParallel(others, async ({ row }) => ({
     who: row.consumer_id,
     well: await answersWell(deps, at, row),

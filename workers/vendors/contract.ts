@@ -85,6 +85,8 @@ export interface KnownValues {
 
 export interface Evidence {
   readonly holds: 'new' | 'old' | 'other' | 'unknown';
+  /** There is no value at all where one should be, which is `other` than any; left out where there is one, or it cannot be seen. */
+  readonly empty?: true;
   /** Whether everything that runs there runs on what it holds. `unknown` where the destination cannot tell. */
   readonly effect: 'running' | 'not_yet' | 'failed' | 'unknown';
   /** Which state of the destination was seen; another one means that something was written since. Null where it has none. */

@@ -132,7 +132,13 @@ async function lastWritten(
 
 function seen(name: string, updatedMs: number | null, receipt: PushReceipt | null): Evidence {
   if (updatedMs === null)
-    return { holds: 'other', effect: 'unknown', version: null, detail: `there is no secret ${name}` };
+    return {
+      holds: 'other',
+      empty: true,
+      effect: 'unknown',
+      version: null,
+      detail: `there is no secret ${name}`,
+    };
   const version = isoOf(updatedMs);
   const when = receipt === null ? '' : whenOf(updatedMs - instantOf(receipt));
   const detail = `GitHub shows no value; ${name} was last written at ${version}${when}`;

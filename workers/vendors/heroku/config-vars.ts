@@ -50,8 +50,9 @@ export function herokuConfigVars(deps: HerokuDeps): Destination {
 
     async readBack(call, target, authority, known, receipt) {
       const place = placeOf(target);
-      const holds = holdsOf(await heldAt(api, call, authority, place), known);
-      return { holds, ...(await effectAt(api, call, authority, { place, receipt })) };
+      const held = await heldAt(api, call, authority, place);
+      const seen = { holds: holdsOf(held, known), ...(held === null ? { empty: true as const } : {}) };
+      return { ...seen, ...(await effectAt(api, call, authority, { place, receipt })) };
     },
 
     async mayWrite(call, target, authority) {

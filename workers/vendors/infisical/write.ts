@@ -64,6 +64,7 @@ export function infisicalWrite(deps: InfisicalWriteDeps): Destination {
       if (held === null)
         return {
           holds,
+          empty: true,
           effect: 'unknown',
           version: null,
           detail: `there is no ${name} in ${place.path} (${place.environment})`,

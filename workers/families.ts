@@ -148,7 +148,7 @@ const familyTable: { readonly [F in WorkerFamily]: Family<EnvByFamily[F]> } = {
     return {
       handlers: {
         probe_row: probe({ ...values, healthcheck }),
-        lockout_row: lockout({ ...values, healthcheck: asking }),
+        lockout_row: lockout({ ...values, healthcheck: asking, metrics: parts.metrics }),
       },
       duties: [],
     };

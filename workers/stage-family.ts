@@ -33,6 +33,7 @@ import { checkRevoked, revoke } from './stages/revoke.ts';
 import { sweep } from './stages/sweep.ts';
 import { lookUpTicket } from './stages/ticket.ts';
 import { verify } from './stages/verify.ts';
+import type { Tickets } from './vendors/contract.ts';
 import { freescoutTickets } from './vendors/freescout.ts';
 import { createHealthcheck } from './vendors/healthcheck.ts';
 import type { Work } from './family-work.ts';
@@ -40,6 +41,9 @@ import type { Work } from './family-work.ts';
 export function stageWork(env: StageEnv, parts: Parts): Work {
   const { core, around } = parts;
   const deps = stageDeps(env, parts);
+  const tickets =
+    env.freescout &&
+    freescoutTickets({ ...env.freescout, door: parts.door, timeoutMs: parts.core.times.ticketCallMs });
   const system = createSystemStore(around.redis);
   const manifest = loadManifest(env.manifestPath, {
     allowLoopback: env.allowLoopback,
@@ -70,9 +74,6 @@ export function stageWork(env: StageEnv, parts: Parts): Work {
     ...scheduled({ env, parts, deps, manifest }),
     ...audit.duties,
   ];
-  const tickets =
-    env.freescout &&
-    freescoutTickets({ ...env.freescout, door: parts.door, timeoutMs: core.times.ticketCallMs });
   const answering = answerQuestions({
     ...around,
     times: core.times,
@@ -87,7 +88,7 @@ export function stageWork(env: StageEnv, parts: Parts): Work {
     },
   });
   return {
-    handlers: handlersOf(env, parts, deps),
+    handlers: handlersOf(env, parts, { ...deps, tickets }),
     duties,
     beside: [answering, audit],
     reconcile: (ref, context) => reconcile({ ...deps, manifest }, ref, context),
@@ -99,7 +100,11 @@ export function stageWork(env: StageEnv, parts: Parts): Work {
   };
 }
 
-function handlersOf(env: StageEnv, { core, around, door }: Parts, deps: StageDeps): Handlers {
+function handlersOf(
+  env: StageEnv,
+  { core, around, door }: Parts,
+  deps: StageDeps & { readonly tickets: Tickets | null },
+): Handlers {
   const healthcheck = createHealthcheck({ door, times: core.times });
   const baseline = createHealthcheck({ door, times: { probeMs: core.times.baselineMs } });
   const emergency = { ...deps, healthcheck: baseline };

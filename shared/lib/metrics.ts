@@ -16,6 +16,7 @@ export const metricTable = {
   task:     { type: 'histogram', name: 'velvet_task_seconds',                 labels: ['task', 'update_method', 'outcome'], help: 'How long one run of a task took: ok, later (it waits for something), again (it failed and is tried again), failed.', buckets: [0.05, 0.25, 1, 5, 15, 60] },
   handler:  { type: 'histogram', name: 'velvet_handler_seconds',              labels: ['handler', 'verb', 'outcome'], help: 'How long one call to a vendor took, by issuer or update method: ok, or the code of the error.', buckets: [0.1, 0.5, 1, 2.5, 5, 10] },
   alarm:    { type: 'histogram', name: 'velvet_alarm_seconds',                labels: ['channel', 'kind'], help: 'From the raising of an alarm to the acceptance of its first message by a channel; kind: leak or drill.', buckets: [0.5, 1, 2, 5, 10, 30, 60, 300] },
+  lockout:  { type: 'histogram', name: 'velvet_lockout_seconds',              labels: ['credential'], help: "From the vendor's confirmation of an emergency's revoke to a consumer's first 401.", buckets: [0.5, 1, 2, 5, 10, 30, 60] },
   alarmFailed: { type: 'counter', name: 'velvet_alarm_failures_total',        labels: ['channel', 'code'], help: 'Tries to deliver an alarm that failed, by the code of the error.' },
   headroom: { type: 'gauge',     name: 'velvet_vendor_rate_limit_remaining',  labels: ['vendor'], help: 'Requests that the vendor said are left before it asks for a pause, in its last answer that said so.' },
 } as const satisfies Record<string, MetricRow>;

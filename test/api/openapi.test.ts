@@ -110,7 +110,8 @@ test('unknown fields are ruled out, and each action has a shape of its own', () 
     const { action } = shape['properties'] as { action: { const?: string; enum?: readonly string[] } };
     return action.const ?? action.enum?.[0];
   });
-  expect(actions.toSorted()).toEqual([...operatorActionNames].toSorted());
+  expect(new Set(actions)).toEqual(new Set<unknown>(operatorActionNames));
+  expect(actions).toHaveLength(operatorActionNames.length);
 });
 
 test('the examples of the document are good requests', async () => {

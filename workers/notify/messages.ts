@@ -46,6 +46,9 @@ const sentences: Readonly<Partial<Record<Status, Sentence>>> = {
   revoke_failed:      (job) => failed('The old token may be live', job, 'Send retry; or revoke it by hand and send mark_revoked.'),
   done:               (job, rows) => gate('Rotation done', `. Consumers: ${evidence(job, rows)}. The old token (${escaped(job.oldAuthId ?? 'no handle')}) is revoked.`),
   aborted:            (job) => stopped(job),
+  rev_init:           (job) => gate('An emergency waits', `. Send proceed_revoke with a ticket and confirm: "${escaped(job.credential)}", or abort.`),
+  rev_revoke_failed:  (job) => failed('EMERGENCY: a token may be live', job, ''),
+  rev_done:           (job, rows) => gate('Emergency over', `. ${lockedOut(rows)}. Next: a rotation with replaces: "${job.jobId}".`),
 };
 
 const gate = (title: string, rest: string): Said => ({ title, rest });
@@ -104,6 +107,11 @@ function rowsWait(job: Job, rows: readonly Row[]): Said {
       title: 'Waiting for you',
       rest: `, ${job.status}. Velvet cannot write to ${names.join(', ')}. Write the new value there by hand (${escaped(job.vaultRef ?? 'vault_ref')} has it; each row has its \`instructions\`), then send confirm_consumer with a note, or skip_consumer with a reason.`,
     };
+  if (phase === 'lockout')
+    return {
+      title: 'Waiting for you',
+      rest: `, ${job.status}. Velvet cannot ask ${names.join(', ')}. See that each is refused with the dead token, then send confirm_consumer with a note, or skip_consumer with a reason.`,
+    };
   return {
     title: 'Waiting for you',
     rest: `, ${job.status}. Velvet cannot look at ${names.join(', ')}. See what each runs on, then send confirm_consumer with a note, or skip_consumer with a reason.`,
@@ -115,6 +123,21 @@ const NAMED = 20;
 
 function named(all: readonly string[], before: string): readonly string[] {
   return all.length <= NAMED ? all : [...all.slice(0, NAMED), `${before}${all.length - NAMED} more`];
+}
+
+/** How lock-out was seen, and how much of it is weak: said as it is. */
+function lockedOut(rows: readonly Row[]): string {
+  const out = rows.filter((row) => row.lockout?.class === 'locked_out');
+  const counts = [
+    [out.filter((row) => row.lockout?.weak === false).length, 'locked out'],
+    [
+      out.filter((row) => row.lockout?.weak === true).length,
+      'locked out, weakly proven: not seen to answer well before',
+    ],
+    [rows.filter((row) => row.lockout?.class === 'on_other_token').length, 'on the token that lives on'],
+    [rows.filter((row) => row.confirmed_by !== null).length, 'accounted for by a person'],
+  ] as const;
+  return `Consumers: ${listed(counts)}`;
 }
 
 /** "3 proven on the new token, 1 confirmed by hand, 1 skipped": what each count rests on. */

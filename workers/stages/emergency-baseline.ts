@@ -2,19 +2,26 @@
 import { isVelvetError } from '../../shared/lib/errors.ts';
 import type { Job } from '../../shared/rotation/job.ts';
 import type { Row } from '../../shared/rotation/rows.ts';
-import type { Healthcheck } from '../vendors/contract.ts';
+import type { Healthcheck, Tickets } from '../vendors/contract.ts';
 import { briefly } from './briefly.ts';
 import { readCall, speaker, type StageDeps, type Step } from './deps.ts';
 import { promote } from './promote.ts';
+import { lookUpTicket } from './ticket.ts';
 
-export type EmergencyDeps = StageDeps & { readonly healthcheck: Healthcheck };
+export type EmergencyDeps = StageDeps & {
+  readonly healthcheck: Healthcheck;
+  /** Null where no ticket system is set up. */
+  readonly tickets: Tickets | null;
+};
 
 /** Everybody is asked together, once: afterwards a 401 could be the revoke's own. The promotion goes on beside it, for as long. */
 export async function baseline(deps: EmergencyDeps, at: Step): Promise<Job> {
   const rows = await deps.store.rows(at.job);
   const asked = rows.filter((row) => row.lockout?.class !== 'on_other_token');
-  const [wells] = await Promise.all([
+  const { job, context } = at;
+  const [wells, { ticket, number, reason }] = await Promise.all([
     Promise.all(asked.map((row) => answersWell(deps, at, row))),
+    lookUpTicket(deps.tickets, job.ticketId ?? '', context),
     promoteBeside(deps, at),
   ]);
   const uncontrolled = asked.filter((_, n) => wells[n] !== true).map((row) => row.consumer_id);
@@ -29,7 +36,12 @@ export async function baseline(deps: EmergencyDeps, at: Step): Promise<Job> {
         time_to_lockout_ms: null,
       },
     })),
-    detail: { asked: asked.length, uncontrolled },
+    patch: { ticket },
+    detail: {
+      asked: asked.length,
+      uncontrolled,
+      ...(ticket === null ? {} : { ticket, ticket_number: number, ticket_reason: reason }),
+    },
   }));
 }
 

@@ -1,6 +1,7 @@
 // rev_validating, one row: is the consumer refused with the dead token? Law: only its own 401 is a lock-out; whatever else it says at the end of the window is a leak, and says so at once.
 import { randomBytes } from 'node:crypto';
 import { VelvetError, isVelvetError } from '../../shared/lib/errors.ts';
+import type { Metrics } from '../../shared/lib/metrics.ts';
 import type { Task } from '../../shared/rotation/effects.ts';
 import type { Job } from '../../shared/rotation/job.ts';
 import type { Lockout, LockoutClass } from '../../shared/rotation/lockout.ts';
@@ -10,7 +11,9 @@ import type { ProbeClass, ProbeResult } from '../vendors/contract.ts';
 import { LOOKING, readCall, type HealthcheckDeps } from './deps.ts';
 import { presentRow, rowSpeaker, type OpenRow } from './row.ts';
 
-export function lockout(deps: HealthcheckDeps): Handler {
+export type LockoutDeps = HealthcheckDeps & { readonly metrics: Pick<Metrics, 'observe'> };
+
+export function lockout(deps: LockoutDeps): Handler {
   return {
     async run(task, context) {
       const open = await presentRow(deps, task);
@@ -25,6 +28,7 @@ export function lockout(deps: HealthcheckDeps): Handler {
       const answeredAt = deps.clock.now();
       if (result.class === 'unauthorized') {
         await lockedOut(deps, open, result, answeredAt);
+        deps.metrics.observe('lockout', { credential: job.credential }, answeredAt - job.revokedAt);
         context.log.info('locked out', { time_to_lockout_ms: answeredAt - job.revokedAt });
         return 'done';
       }

@@ -8,7 +8,7 @@ import { lockoutOf, publicJob, publicRow, testFinding } from '../shared/rotation
 import type { Row } from '../shared/rotation/rows.ts';
 import { flowScope, type Caller } from './auth.ts';
 
-/** What this caller may do with the job now: what the table allows and this release carries out, if the scope does. */
+/** What this caller may do with the job now: what the table allows, if the scope does. */
 export function allowedActions(job: Job, caller: Caller): readonly OperatorAction[] {
   return caller.scopes.has(flowScope[job.flowType]) ? operatorActions(job) : [];
 }

@@ -33,8 +33,6 @@ export function renderStateMachine(): string {
     'A job is one run of a flow for one credential. Its `status` changes only along the rows below. An **operator** acts through the API',
     '(`action`), a **worker** reports what happened. What may be done with a job right now is in its `allowed_actions`.',
     '',
-    'Actions marked *not yet* are part of the design and are not carried out by this release; the API does not offer them.',
-    '',
     ...flows.flatMap(diagram),
     ...overview(),
     '## Every transition',

@@ -3,6 +3,7 @@ import type { EndedToken } from '../../shared/rotation/job-record.ts';
 import type { Handler, Verdict } from '../run.ts';
 import { errorPatch, issuerOf, presentJob, speaker, type StageDeps, type Step } from './deps.ts';
 import { baseline, type EmergencyDeps } from './emergency-baseline.ts';
+import { untilNoMintIsInFlight } from './emergency-stopped.ts';
 import { aValueWorks, askedOf, endAll, noted, othersKnown } from './emergency-tokens.ts';
 import { commandsFor, failureOf, noHandle, onlyByHand, stillWorks } from './emergency-words.ts';
 
@@ -52,16 +53,6 @@ function atOnce(deps: StageDeps, does: (at: Step) => Promise<Later | void>): Han
   };
 }
 
-/** A mint that was in flight may have been carried out since the list was read: it is waited out beside the first revoke. */
-async function mintInFlightMs(deps: EmergencyDeps, { job }: Step): Promise<number> {
-  if (job.takesOver === null || job.tookFrom !== 'minting') return 0;
-  const stopped = await deps.store.load({ ...job, jobId: job.takesOver });
-  if (stopped === null) return 0;
-  const { lateMs } = issuerOf(deps, job).capabilities;
-  const open = stopped.leaseFence === null ? 0 : stopped.leaseUntil + lateMs;
-  return Math.max(0, Math.max(open, stopped.quietAfter) - deps.clock.now());
-}
-
 async function succeed(
   deps: EmergencyDeps,
   at: Step,
@@ -70,7 +61,8 @@ async function succeed(
 ): Promise<Later | void> {
   const { task, job, context } = at;
   const revoked_at = job.revokedAt === 0 ? deps.clock.now() : job.revokedAt;
-  const waitMs = await mintInFlightMs(deps, at);
+  // A mint that was in flight may have been carried out since the list was read: it is waited out beside the first revoke.
+  const waitMs = await untilNoMintIsInFlight(deps, job);
   if (waitMs > 0) {
     context.log.warn('a mint was in flight: looked for once more when it can have no effect', {
       wait_ms: waitMs,

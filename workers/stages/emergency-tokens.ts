@@ -74,6 +74,8 @@ export async function endAll(deps: StageDeps, at: Step): Promise<readonly EndedT
   const more = found
     .filter(isFirst)
     .filter(({ auth_id }) => !first.tokens.some((one) => one.auth_id === auth_id));
+  // Its handle may be known from its value alone, which says nothing any more once it is dead: on record first.
+  if (more.length > 0) await note(deps, at, [...first.tokens, ...more]);
   const second = await end(deps, at, more);
   const all = [...first.tokens, ...second.tokens];
   const failure = first.failure ?? second.failure ?? (isVelvetError(listed) ? listed : null);
@@ -158,13 +160,22 @@ export async function askedOf(deps: StageDeps, at: Step, token: EndedToken): Pro
 /** Which live and which are dead stands on the job before anything else is tried. Answers the failure, to be thrown. */
 export async function noted(
   deps: StageDeps,
-  { task, context }: Step,
+  at: Step,
   tokens: readonly EndedToken[],
   failure: VelvetError,
 ): Promise<VelvetError> {
+  await note(deps, at, tokens, { code: failure.code });
+  return failure;
+}
+
+async function note(
+  deps: StageDeps,
+  { task, context }: Step,
+  tokens: readonly EndedToken[],
+  more: Readonly<Record<string, unknown>> = {},
+): Promise<void> {
   await deps.transitions.apply(task, 'tokens_noted', speaker(task, context), () => ({
     patch: { tokens },
-    detail: { tokens, code: failure.code },
+    detail: { tokens, ...more },
   }));
-  return failure;
 }

@@ -44,7 +44,7 @@ async function handleByValue(deps: StageDeps, { job, fence, context }: Step): Pr
 }
 
 /** Tokens of the rotation that was stopped which no record names: a mint that was cut off. */
-async function leftovers(deps: StageDeps, at: Step): Promise<readonly EndedToken[]> {
+export async function leftovers(deps: StageDeps, at: Step): Promise<readonly EndedToken[]> {
   const { job, fence, context } = at;
   if (job.takesOver === null) return [];
   const theirs = { ...readCall(job, fence, context), jobId: job.takesOver };
@@ -147,13 +147,18 @@ async function valuesOf(
   return found;
 }
 
+/** The token as the vendor knows it. An authority that is refused cannot tell, and a person's word stands; a vendor that did not answer has said nothing. */
 export async function askedOf(deps: StageDeps, at: Step, token: EndedToken): Promise<EndedToken> {
   const { job, fence, context } = at;
   const handle = { id: token.auth_id, label: '' };
-  const found = await briefly(deps, at, 'vendor', async () => {
-    const authority = await authorityOf(deps, job);
-    return issuerOf(deps, job).isGone(readCall(job, fence, context), authority, handle, null);
-  });
+  const authority = await authorityOf(deps, job);
+  const found = await issuerOf(deps, job)
+    .isGone(readCall(job, fence, context), authority, handle, null)
+    .catch((error: unknown) => {
+      if (!isVelvetError(error) || error.code !== 'authority_invalid') throw error;
+      context.log.warn('the vendor cannot be asked', { authority: job.authority });
+      return 'cannot_tell' as const;
+    });
   return found === 'still_there' ? token : { ...token, state: 'dead', error: null };
 }
 

@@ -1,10 +1,11 @@
 // rev_revoking: asks every consumer once more, then ends at the vendor whatever may live. Law: it waits for nothing that can wait: no vault, no lease of before, no mint that is still in flight.
+import { isVelvetError } from '../../shared/lib/errors.ts';
 import type { EndedToken } from '../../shared/rotation/job-record.ts';
 import type { Handler, Verdict } from '../run.ts';
 import { errorPatch, issuerOf, presentJob, speaker, type StageDeps, type Step } from './deps.ts';
 import { baseline, type EmergencyDeps } from './emergency-baseline.ts';
 import { untilNoMintIsInFlight } from './emergency-stopped.ts';
-import { aValueWorks, askedOf, endAll, noted, othersKnown } from './emergency-tokens.ts';
+import { aValueWorks, askedOf, endAll, leftovers, noted, othersKnown } from './emergency-tokens.ts';
 import { commandsFor, failureOf, noHandle, onlyByHand, stillWorks } from './emergency-words.ts';
 
 type Later = Exclude<Verdict, 'done'>;
@@ -28,7 +29,8 @@ export function checkRevokedNow(deps: EmergencyDeps): Handler {
   return {
     run: atOnce(deps, async (at) => {
       const { job } = at;
-      const tokens = [...job.tokens, ...(await othersKnown(deps, at))];
+      const unnamed = await Promise.all([othersKnown(deps, at), leftoversListed(deps, at)]);
+      const tokens = [...job.tokens, ...unnamed.flat()];
       const found = await Promise.all(tokens.map(async (token) => askedOf(deps, at, token)));
       const alive = found.filter((token) => token.state === 'may_live');
       if (alive.length > 0) throw await noted(deps, at, found, stillWorks(job, alive));
@@ -38,6 +40,15 @@ export function checkRevokedNow(deps: EmergencyDeps): Handler {
     }),
     failed: failed(deps),
   };
+}
+
+/** A person ends what the record names; what a lost mint left is found by its label alone. An authority that is dead lists nothing, ever. */
+async function leftoversListed(deps: StageDeps, at: Step): Promise<readonly EndedToken[]> {
+  return leftovers(deps, at).catch((error: unknown) => {
+    if (!isVelvetError(error) || error.code !== 'authority_invalid') throw error;
+    at.context.log.warn('what a lost mint may have left cannot be listed', { authority: at.job.authority });
+    return [];
+  });
 }
 
 /** As `step`, without its wait: to end a token twice is no harm, to end it a minute late is. */

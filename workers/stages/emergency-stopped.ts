@@ -2,7 +2,13 @@
 import type { Job } from '../../shared/rotation/job.ts';
 import { issuerOf, type StageDeps } from './deps.ts';
 
-/** How long until a mint that no record knows the outcome of can have no effect any more, in milliseconds, whatever became of its rotation before the emergency; 0 where none is open. */
+/** How long until nothing that it sent to vendor or vault can be applied any more, in milliseconds; 0 where nothing is open. */
+export async function untilStoppedIsQuiet(deps: StageDeps, job: Job): Promise<number> {
+  const stopped = await stoppedBy(deps, job);
+  return stopped === null ? 0 : quietMs(deps, stopped);
+}
+
+/** The same of a mint that no record knows the outcome of, whatever became of its rotation before the emergency. */
 export async function untilNoMintIsInFlight(deps: StageDeps, job: Job): Promise<number> {
   const stopped = await stoppedBy(deps, job);
   if (stopped === null) return 0;

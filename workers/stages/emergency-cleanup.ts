@@ -20,7 +20,7 @@ export function cleanupAfterEmergency(deps: StageDeps): Handler {
       if (waitMs > 0) return { laterMs: waitMs };
       // Another rotation's value, or an adoption's, is nobody's to replace.
       const superseded = await isSuperseded(deps, job);
-      if (!superseded && promotes(job)) await promote(deps, at);
+      if (!superseded && promotes(job) && (await isThere(deps, at))) await promote(deps, at);
       const emptied = await emptyTheirs(deps, at, superseded);
       await deps.transitions.apply(task, 'cleanup_finished', speaker(task, context), (now) =>
         now.cleanup === 'pending'
@@ -50,6 +50,16 @@ export function cleanupAfterEmergency(deps: StageDeps): Handler {
   };
 }
 
+/** Where the rotation was about to go back, its new token and the slot of it may be gone: then there is nothing to promote. */
+async function isThere(deps: StageDeps, { job, context }: Step): Promise<boolean> {
+  const slot = slots.pending(job.credential, job.mintedFence ?? 'none');
+  if ((await isPromoted(deps, job)) || (await deps.vault.list(slot)).includes(slot)) return true;
+  context.log.warn('the new value is gone from the vault: nothing is promoted', {
+    slot: deps.vault.ref(slot),
+  });
+  return false;
+}
+
 async function emptyTheirs(deps: StageDeps, at: Step, superseded: boolean) {
   const { job, context } = at;
   const promoted = await isPromoted(deps, job);
@@ -60,7 +70,7 @@ async function emptyTheirs(deps: StageDeps, at: Step, superseded: boolean) {
   const due = toEmpty.filter((slot) => slot !== kept);
   const previous = slots.previous(job.credential, job.takesOver ?? 'none');
   // Where the new one alone was ended, and had been promoted, the old value is there and nowhere else.
-  const keepsOld = job.target === 'new' && promoted;
+  const keepsOld = job.target === 'new' && promoted && (await deps.vault.list(previous)).includes(previous);
   for (const { slot } of unclaimed)
     context.log.warn('a live value that no rotation on record minted is kept', {
       slot: deps.vault.ref(slot),

@@ -57,7 +57,7 @@ async function beginning(deps: BeginDeps, job: Job, start: Start): Promise<Appli
   const own = await deps.store.rows(job);
   const rows = own.flatMap((row) => {
     const known = theirs.find((one) => one.consumer_id === row.consumer_id);
-    return known === undefined ? [] : [asItStands(row, known, target)];
+    return known === undefined ? [] : [asItStands(row, known, target, open)];
   });
   return {
     facts,
@@ -135,9 +135,11 @@ function handedOver(open: Job, to: Job): JobPatch {
 }
 
 /** Of a row as the open rotation knew it. Who runs on a token that is not to end must not be locked out. */
-function asItStands(row: Row, known: Row, target: Target): Row {
+function asItStands(row: Row, known: Row, target: Target, open: Job): Row {
   const stands: Row = { ...row, holds: known.holds, touched: known.touched, proof: known.proof };
-  const onNew = known.validate_status === 'succeeded';
+  // What was proven before the way back was taken says nothing of where a consumer is on it.
+  const goesBack = open.wentBack || open.restoring;
+  const onNew = known.validate_status === 'succeeded' && !goesBack;
   const elsewhere = (target === 'old' && onNew) || (target === 'new' && !mayHoldNew(known));
   if (!elsewhere) return stands;
   const lockout = { class: 'on_other_token', http_status: null, weak: false, uncontrolled: false, time_to_lockout_ms: null } as const; // prettier-ignore

@@ -2,9 +2,10 @@
 import type { Redis } from 'ioredis';
 import { isOver } from '../../shared/rotation/job.ts';
 import type { Status } from '../../shared/rotation/statuses.ts';
-import { faultsAt, interfere, named, type Fault, type Interference } from '../schedule/faults.ts';
+import { faultsAt, interfere, preemptsAt, named, type Fault, type Interference } from '../schedule/faults.ts';
 import { likeness } from '../schedule/likeness.ts';
 import { toRest } from '../schedule/run.ts';
+import type { Turn } from '../schedule/turns.ts';
 import { violations } from '../schedule/violations.ts';
 import { walk } from '../schedule/walk.ts';
 import { scheduleWorld, type Moment, type ScheduleWorld } from '../schedule/world.ts';
@@ -23,11 +24,12 @@ export interface Prepared extends AsyncDisposable {
 }
 
 export async function prepare(redis: Redis, stage: StageCase): Promise<Prepared> {
-  const { apps, byHand = false, flow } = stage;
+  const { apps, byHand = false, flow, asked } = stage;
   const world = await scheduleWorld(redis, {
     byHand,
     ...(apps === undefined ? {} : { apps }),
     ...(flow === undefined ? {} : { flow }),
+    ...(asked === undefined ? {} : { asked }),
   });
   await stage.arrange(world);
   const moment = await world.save();
@@ -58,6 +60,8 @@ export async function schedule(
 /** An abort that came too late, or that this release does not take there, changes nothing. */
 function wanted(stage: StageCase, { kind }: Fault): readonly Status[] {
   const usual = stage.end ?? ['done'];
+  // Whether the rotation or the emergency came first, each of them has its end.
+  if (stage.part === 'preempt') return usual;
   // Nothing went wrong, so nothing of what may come of that is good enough.
   if (kind === 'none') return usual.slice(0, 1);
   return kind.includes('abort') ? ['aborted', ...usual] : usual;
@@ -85,6 +89,12 @@ export interface Exploring {
   readonly untilFailure?: boolean;
 }
 
+/** An emergency is not aborted, and what it may stop is stopped by it. */
+function faultsOf({ part }: StageCase, effect: Turn): readonly Fault[] {
+  if (part === 'preempt') return preemptsAt(effect);
+  return faultsAt(effect).filter(({ kind }) => part !== 'emergency' || !kind.includes('abort'));
+}
+
 export async function explore(
   redis: Redis,
   stage: StageCase,
@@ -109,7 +119,7 @@ export async function explore(
 
   for (const effect of effects) {
     let others = 0;
-    for (const fault of faultsAt(effect)) {
+    for (const fault of faultsOf(stage, effect)) {
       const wantsSwitches = fault.kind === 'sleep' && 'switch'.startsWith(only);
       if (!fault.kind.startsWith(only) && !wantsSwitches) continue;
       const told = await one(fault);

@@ -4,6 +4,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { emergencyMutants } from './mutants-emergency.ts';
 import { mutants, type Mutant } from './mutants-list.ts';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
@@ -45,7 +46,8 @@ function killerOf(dir: string, { file, find, replace, name, killedBy }: Mutant):
 }
 
 const part = process.argv[2] ?? '';
-const chosen = mutants.filter(({ name }) => name.includes(part));
+const all = [...mutants, ...emergencyMutants];
+const chosen = all.filter(({ name }) => name.includes(part));
 const dir = copyOfTheTree();
 let survivors = 0;
 try {

@@ -1,5 +1,7 @@
 // The stages of a rotation, each as a place to interfere with: how it comes about, whose effects are counted, where it must end.
+import type { JobPatch } from '../../shared/rotation/job-record.ts';
 import type { Status } from '../../shared/rotation/statuses.ts';
+import { ROTATION } from '../schedule/emergency.ts';
 import { toRest } from '../schedule/run.ts';
 import type { Subject } from '../schedule/faults.ts';
 import { KEY, type AppSpec } from '../schedule/outside.ts';
@@ -9,7 +11,15 @@ import type { ScheduleWorld } from '../schedule/world.ts';
 export interface StageCase {
   readonly name: string;
   /** Which file runs it; three of them share two workers well. */
-  readonly part: 'to the written value' | 'to the end' | 'back' | 'by hand' | 'waves' | 'test';
+  readonly part:
+    | 'to the written value'
+    | 'to the end'
+    | 'back'
+    | 'by hand'
+    | 'waves'
+    | 'test'
+    | 'emergency'
+    | 'preempt';
   readonly subject: Subject;
   /** Undisturbed, up to the moment before. */
   readonly arrange: (world: ScheduleWorld) => Promise<void>;
@@ -25,20 +35,23 @@ export interface StageCase {
   /** A person mints and revokes. */
   readonly byHand?: true;
   /** What the job is; a rotation unless given. */
-  readonly flow?: 'testing';
+  readonly flow?: 'testing' | 'revocation';
+  /** What else the job was asked for with. */
+  readonly asked?: JobPatch;
 }
 
-const proves = { name: 'raxx-console-prod' };
-const readBack = { name: 'raxx-worker-prod', answersChallenge: false };
+export const proves = { name: 'raxx-console-prod' };
+export const readBack = { name: 'raxx-worker-prod', answersChallenge: false };
 const slow = { ...readBack, healthcheckAfter: 30 };
-const before = (goal: Status) => (world: ScheduleWorld) => walk(world, goal);
+export const before = (goal: Status) => (world: ScheduleWorld) => walk(world, goal);
 const verify = (world: ScheduleWorld) => void world.operate({ action: 'verify' });
-const mint = (world: ScheduleWorld) => void world.operate({ action: 'proceed_mint' });
-const revoke = (world: ScheduleWorld) => void world.operate({ action: 'proceed_revoke', ticket_id: 'ROT-1' });
-const abort = (world: ScheduleWorld) => void world.operate({ action: 'abort' });
+export const mint = (world: ScheduleWorld) => void world.operate({ action: 'proceed_mint' });
+export const revoke = (world: ScheduleWorld) =>
+  void world.operate({ action: 'proceed_revoke', ticket_id: 'ROT-1' });
+export const abort = (world: ScheduleWorld) => void world.operate({ action: 'abort' });
 
 /** Sets something off, and breaks each request that begins so: as often as it is tried, it fails. */
-async function failing(
+export async function failing(
   world: ScheduleWorld,
   begin: (world: ScheduleWorld) => void,
   { request, how }: { readonly request: string; readonly how: 'fail' | 'lose' },
@@ -53,24 +66,24 @@ async function failing(
   });
 }
 
-async function revokeFails(world: ScheduleWorld): Promise<void> {
+export async function revokeFails(world: ScheduleWorld): Promise<void> {
   await walk(world, 'validated');
   await failing(world, revoke, { request: 'DELETE /oauth', how: 'fail' });
 }
 
-async function mintFails(world: ScheduleWorld): Promise<void> {
+export async function mintFails(world: ScheduleWorld): Promise<void> {
   await walk(world, 'verified');
   await failing(world, mint, { request: 'POST /oauth', how: 'lose' });
 }
 
 /** One consumer has the new value, the other one could not be written. */
-async function oneOfTwoWritten(world: ScheduleWorld): Promise<void> {
+export async function oneOfTwoWritten(world: ScheduleWorld): Promise<void> {
   await walk(world, 'verified');
   await failing(world, mint, { request: 'PATCH /apps/raxx-worker-prod', how: 'fail' });
 }
 
 /** Aborted from there, and waiting for a person. */
-function abortedAfter(reached: (world: ScheduleWorld) => Promise<void>) {
+export function abortedAfter(reached: (world: ScheduleWorld) => Promise<void>) {
   return async (world: ScheduleWorld) => {
     await reached(world);
     abort(world);
@@ -89,9 +102,9 @@ async function revokedByHand(world: ScheduleWorld): Promise<void> {
 }
 
 const abortAndRestore = (world: ScheduleWorld) => void world.operate({ action: 'abort', restore: true });
-const restore = (world: ScheduleWorld) => void world.operate({ action: 'restore' });
-const retry = (world: ScheduleWorld) => void world.operate({ action: 'retry' });
-const markRevoked = (world: ScheduleWorld) => void world.operate({ action: 'mark_revoked' });
+export const restore = (world: ScheduleWorld) => void world.operate({ action: 'restore' });
+export const retry = (world: ScheduleWorld) => void world.operate({ action: 'retry' });
+export const markRevoked = (world: ScheduleWorld) => void world.operate({ action: 'mark_revoked' });
 
 // oxfmt-ignore
 const written: readonly Omit<StageCase, 'part'>[] = [
@@ -203,7 +216,6 @@ const waves: readonly Omit<StageCase, 'part'>[] = [
   { name: 'confirm opens the second', subject: { what: 'open_rows' },                   arrange: firstWaveWrittenByHand, begin: confirm, apps: inWaves, switches: false },
 ];
 
-const ROTATION = '5c0d9a77-1f0e-4c58-9f6b-2f1f6f0f7b42';
 const fresh = () => Promise.resolve();
 
 /** A rotation that waits at its gate and holds the credential. */

@@ -124,8 +124,9 @@ export function redisAnswers(): RedisAnswers {
 
 const lua = (file: string) =>
   readFileSync(new URL(`../../shared/redis/lua/${file}`, import.meta.url), 'utf8');
+const lib = ['lib.lua', 'lib-rows.lua', 'lib-alarm.lua'].map(lua).join('\n');
 const sources = Object.entries(scriptTable).map(
-  ([name, { file }]) => [name, `${lua('lib.lua')}\n${lua('lib-rows.lua')}\n${lua(file)}`] as const,
+  ([name, { file }]) => [name, `${lib}\n${lua(file)}`] as const,
 );
 const names = new Map(
   sources.map(([name, source]) => [createHash('sha1').update(source).digest('hex'), name]),

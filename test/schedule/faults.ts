@@ -1,4 +1,6 @@
 // One fault at one effect of one strand: what a schedule is made of. A director strikes once and lets everything else run.
+import { kindOf } from '../../shared/rotation/job.ts';
+import { beginEmergency, rotationIn } from './emergency.ts';
 import type { Director } from './run.ts';
 import type { Effect, How, Process, Strand, Turn } from './turns.ts';
 import type { ScheduleWorld } from './world.ts';
@@ -28,10 +30,22 @@ export type Fault =
         | 'send again'
         | 'send again later'
         | 'abort at once'
-        | 'abort meanwhile';
+        | 'abort meanwhile'
+        | 'preempt at once'
+        | 'preempt meanwhile'
+        | 'die and preempt';
       readonly at: number;
     }
-  | { readonly kind: 'apply late' | 'apply late and abort'; readonly at: number; readonly lateMs: number }
+  | {
+      readonly kind:
+        | 'apply late'
+        | 'apply late and abort'
+        | 'apply late and preempt'
+        | 'apply late, abort, then preempt'
+        | 'apply it late thrice, then preempt';
+      readonly at: number;
+      readonly lateMs: number;
+    }
   | { readonly kind: 'Redis gone'; readonly at: number; readonly forMs: number }
   | { readonly kind: 'switch'; readonly at: number; readonly back: number };
 
@@ -52,6 +66,7 @@ export function interfere(of: Subject, fault: Fault): Interference {
   let repeats: Turn | null = null;
   let times = 1;
   let [struck, back, others] = [false, false, 0];
+  let followed = false;
 
   function notice(strand: Strand): void {
     if (!isCalled(strand, of.what) || strands.includes(strand)) return;
@@ -65,7 +80,8 @@ export function interfere(of: Subject, fault: Fault): Interference {
     struck = true;
     await strike(turn, fault, world);
     // An operator who stops the job while the subject sleeps, or between two of its effects.
-    if (fault.kind.includes('abort')) operator = world.operate({ action: 'abort' });
+    if (fault.kind.includes('abort')) operator = aborter(fault, world).operate({ action: 'abort' });
+    if (preempting.includes(fault.kind)) operator = beginEmergency(world);
     if (repeating.includes(fault.kind)) repeats = turn;
     return true;
   }
@@ -92,7 +108,20 @@ export function interfere(of: Subject, fault: Fault): Interference {
     if (!nobody && !alike(turn.effect, repeats.effect)) return false;
     times += 1;
     repeats = turn;
-    await world.turns.serve(turn, fault.kind === 'lose it thrice' ? 'lose' : 'fail');
+    const late = 'lateMs' in fault ? fault : null;
+    await world.turns.serve(turn, late ?? (fault.kind === 'lose it thrice' ? 'lose' : 'fail'));
+    return true;
+  }
+
+  /** An emergency that begins once the rotation was stopped, or came to a stop, with something still in flight. */
+  async function follows(world: ScheduleWorld): Promise<boolean> {
+    if (!struck || followed || !fault.kind.endsWith('then preempt')) return false;
+    const thrice = fault.kind.includes('thrice');
+    const stands = thrice ? await hasFailed(rotationIn(world)) : operator?.ended === true;
+    if (!stands) return false;
+    followed = true;
+    beginEmergency(world);
+    await world.turns.settle();
     return true;
   }
 
@@ -105,7 +134,12 @@ export function interfere(of: Subject, fault: Fault): Interference {
       return struck && (fault.kind !== 'switch' || back);
     },
     async before(world) {
-      if (fault.kind === 'abort at once' && operator?.ended === true && subject?.process.state === 'asleep') {
+      if (await follows(world)) return true;
+      if (
+        fault.kind.endsWith(' at once') &&
+        operator?.ended === true &&
+        subject?.process.state === 'asleep'
+      ) {
         world.wake(subject.process);
         return true;
       }
@@ -133,18 +167,38 @@ async function strike(
 ): Promise<void> {
   const { process } = turn.strand;
   const serve = (how: How) => world.turns.serve(turn, how);
-  if (fault.kind === 'die after' || fault.kind === 'send again later') await serve('cut');
-  if (fault.kind === 'die before' || fault.kind === 'die after') world.kill(process);
+  if (cutting.includes(fault.kind)) await serve('cut');
+  if (fault.kind.startsWith('die')) world.kill(process);
   else if (fault.kind === 'Redis gone') world.dropRedis(fault.forMs);
   else if (fault.kind === 'fail' || fault.kind === 'fail thrice') await serve('fail');
   else if (fault.kind.startsWith('lose')) await serve('lose');
   else if (fault.kind === 'send again') await serve('resend');
-  else if (fault.kind === 'apply late' || fault.kind === 'apply late and abort')
-    await serve({ lateMs: fault.lateMs });
+  else if ('lateMs' in fault) await serve({ lateMs: fault.lateMs });
   else world.sleep(process);
 }
 
-const repeating: readonly Fault['kind'][] = ['fail thrice', 'lose it thrice', 'lose it and hear no more'];
+const cutting: readonly Fault['kind'][] = ['die after', 'die and preempt', 'send again later'];
+/** An emergency begins while the subject sleeps, or right after what befell it. */
+const preempting: readonly Fault['kind'][] = [
+  'preempt at once',
+  'preempt meanwhile',
+  'die and preempt',
+  'apply late and preempt',
+];
+const repeating: readonly Fault['kind'][] = [
+  'fail thrice',
+  'lose it thrice',
+  'lose it and hear no more',
+  'apply it late thrice, then preempt',
+];
+
+/** Whoever the emergency is to stop is aborted; where none is to be stopped, the world's own job. */
+const aborter = ({ kind }: Fault, world: ScheduleWorld) =>
+  kind.endsWith('preempt') ? rotationIn(world) : world;
+
+async function hasFailed(rotation: ScheduleWorld): Promise<boolean> {
+  return kindOf(await rotation.job()) === 'failed';
+}
 
 function isCalled(strand: Strand, what: string): boolean {
   return strand.what === what || strand.what.startsWith(`${what} `);
@@ -188,6 +242,23 @@ export function faultsAt({ effect, index: at }: Turn): readonly Fault[] {
           { kind: 'apply late', at, lateMs: 4_000 },
           { kind: 'apply late', at, lateMs: 29_999 },
           { kind: 'apply late and abort', at, lateMs: 29_999 },
+        ] as const)
+      : []),
+  ];
+}
+
+/** Every moment of this effect at which an emergency may begin. */
+export function preemptsAt({ effect, index: at }: Turn): readonly Fault[] {
+  const overNet = effect.door === 'http' || effect.door === 'vault';
+  return [
+    { kind: 'preempt at once', at },
+    { kind: 'preempt meanwhile', at },
+    ...(effect.change ? ([{ kind: 'die and preempt', at }] as const) : []),
+    ...(overNet && effect.change
+      ? ([
+          { kind: 'apply late and preempt', at, lateMs: 29_999 },
+          { kind: 'apply late, abort, then preempt', at, lateMs: 29_999 },
+          { kind: 'apply it late thrice, then preempt', at, lateMs: 29_999 },
         ] as const)
       : []),
   ];

@@ -1,11 +1,23 @@
 // What a world at rest looks like, without what differs between any two runs: two that look alike go on alike.
 import { slots } from '../../workers/vault/contract.ts';
 import { CREDENTIAL, KEY } from './outside.ts';
+import { seenAs } from './emergency.ts';
 import { newTokenOf } from './violations.ts';
 import type { ScheduleWorld } from './world.ts';
 
 /** Times, ids, fences and values are told by what they are to the job; only what decides how it goes on is kept. */
 export async function likeness(world: ScheduleWorld): Promise<string> {
+  const job = await world.job();
+  if (job.flowType !== 'revocation') return oneLike(world);
+  const rotations = await world.store.list(job.credential, job.env, 20);
+  const others = rotations.filter((one) => one.jobId !== job.jobId);
+  const alike = await Promise.all(others.map((one) => oneLike(seenAs(world, one.jobId))));
+  const tokens = job.tokens.map(({ is, state }) => `${is} ${state}`).toSorted((a, b) => a.localeCompare(b));
+  const taken = [job.takesOver !== null, job.tookFrom, job.target, job.superseded, tokens];
+  return JSON.stringify([await oneLike(world), alike, taken]);
+}
+
+async function oneLike(world: ScheduleWorld): Promise<string> {
   const job = await world.job();
   const { first, apps, heroku } = world.outside;
   const minted = newTokenOf(world, job)?.token;
@@ -25,6 +37,7 @@ export async function likeness(world: ScheduleWorld): Promise<string> {
     rev: 0,
     attempts: 0,
     probe: row.probe?.class,
+    lockout: row.lockout && { ...row.lockout, time_to_lockout_ms: row.lockout.time_to_lockout_ms !== null },
     opened_at: row.opened_at !== null,
     effective_at: row.effective_at !== null,
     read_back_at: row.read_back_at !== null,

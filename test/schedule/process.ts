@@ -15,6 +15,9 @@ import type { Handlers, TaskContext } from '../../workers/run.ts';
 import { cleanup } from '../../workers/stages/cleanup.ts';
 import type { ApiDeps } from '../../api/router.ts';
 import type { DistributeDeps } from '../../workers/stages/deps.ts';
+import { cleanupAfterEmergency } from '../../workers/stages/emergency-cleanup.ts';
+import { checkRevokedNow, revokeNow } from '../../workers/stages/emergency.ts';
+import { lockout } from '../../workers/stages/lockout.ts';
 import { answerLook } from '../../workers/stages/look.ts';
 import { openRows, startPhase } from '../../workers/stages/fan-out.ts';
 import { inspect } from '../../workers/stages/inspect.ts';
@@ -152,6 +155,11 @@ function handlersOf(deps: DistributeDeps, typedValues: TypedValues): Handlers {
     enqueue_revoke: revoke(deps),
     enqueue_revoke_check: checkRevoked(deps),
     enqueue_cleanup: cleanup(deps),
+    enqueue_lockout: startPhase(deps, 'lockout'),
+    enqueue_rev_revoke: revokeNow(deps),
+    enqueue_rev_check: checkRevokedNow(deps),
+    enqueue_rev_cleanup: cleanupAfterEmergency(deps),
+    lockout_row: lockout(deps),
     push_row: push(deps),
     read_back_row: readBack(deps),
     inspect_row: inspect(deps),

@@ -102,7 +102,14 @@ async function look(world: ScheduleWorld, calm: Calm): Promise<void> {
 
 async function automatic(world: ScheduleWorld): Promise<boolean> {
   const left = await world.store.outbox(world.ref.credential, world.ref.env);
-  return left.length > 0 || kindOf(await world.job()) === 'automatic';
+  return left.length > 0 || kindOf(await world.job()) === 'automatic' || (await otherIsAutomatic(world));
+}
+
+/** An emergency and the rotation that it stops stand side by side. */
+async function otherIsAutomatic(world: ScheduleWorld): Promise<boolean> {
+  const { credential, env } = world.ref;
+  const open = await world.store.openJobs(credential, env);
+  return open.some((job) => kindOf(job) === 'automatic');
 }
 
 /** Where the job stands, for the message of a schedule that went wrong. */

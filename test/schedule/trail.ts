@@ -18,7 +18,13 @@ export async function trailViolations(world: ScheduleWorld, job: Job): Promise<r
   const events = entries
     .map(([, fields]) => JSON.parse(fields[1] ?? '{}') as AuditEvent)
     .filter((event) => event.job_id === job.jobId);
-  return [...found, ...chain(events, job), ...versions(events, job), ...twice(events), ...afterwards(events)];
+  return [
+    ...found,
+    ...chain(events, job),
+    ...versions(events, job),
+    ...twice(events),
+    ...afterwards(events, job),
+  ];
 }
 
 /** The changes of the job itself, as against those of its rows. */
@@ -56,13 +62,21 @@ function versions(events: readonly AuditEvent[], job: Job): readonly string[] {
 }
 
 /** Nobody writes to a job that is over. */
-function afterwards(events: readonly AuditEvent[]): readonly string[] {
-  const end = events.findIndex((one) => one.event === 'revoke_succeeded' || one.event === 'cleanup_finished');
+function afterwards(events: readonly AuditEvent[], { flowType }: Job): readonly string[] {
+  const ends = ['cleanup_finished', ...(flowType === 'revocation' ? [] : ['revoke_succeeded', 'preempted'])];
+  const end = events.findIndex((one) => ends.includes(one.event));
   return end === -1 ? [] : events.slice(end + 1).map((one) => `6 events: ${one.event} after the end`);
 }
 
 /** What happens once in a job's life, or once between two changes of its status. */
-const onlyOnce = ['created', 'mint_succeeded', 'promotion_begun', 'revoke_succeeded', 'cleanup_finished'];
+const onlyOnce = [
+  'created',
+  'mint_succeeded',
+  'promotion_begun',
+  'baseline_taken',
+  'revoke_succeeded',
+  'cleanup_finished',
+];
 
 function twice(events: readonly AuditEvent[]): readonly string[] {
   const own = ofTheJob(events).map((event) => event.event);

@@ -10,6 +10,7 @@ import { slots } from '../../workers/vault/contract.ts';
 import type { HerokuApp } from '../sim/heroku-apps.ts';
 import { dumpRedis } from '../redis-dump.ts';
 import { CREDENTIAL, KEY } from './outside.ts';
+import { emergencyViolations } from './emergency-violations.ts';
 import { FINGERPRINT_KEY } from './process.ts';
 import { trailViolations } from './trail.ts';
 import type { ScheduleWorld } from './world.ts';
@@ -27,13 +28,18 @@ interface Sight {
 
 /** Empty where every invariant holds. To be asked of a world at rest. */
 export async function violations(world: ScheduleWorld): Promise<readonly string[]> {
+  if ((await world.job()).flowType === 'revocation')
+    return [...(await emergencyViolations(world, ofARotation)), ...(await leaks(world))];
+  return [...(await ofARotation(world)), ...(await leaks(world))];
+}
+
+async function ofARotation(world: ScheduleWorld): Promise<readonly string[]> {
   const sight = await lookUpon(world);
   return [
     ...(await ofTheJob(sight)),
     ...consumers(sight),
     ...waves(sight),
     ...changedByTest(sight),
-    ...(await leaks(world)),
     ...(await unread(sight)),
   ];
 }

@@ -3,6 +3,7 @@ import type { StageBody } from '../../api/stage-bodies.ts';
 import { isOver, type Job } from '../../shared/rotation/job.ts';
 import { openResiduals } from '../../shared/rotation/residuals.ts';
 import type { Status } from '../../shared/rotation/statuses.ts';
+import { emergencyStep } from './emergency.ts';
 import { standing, toRest, type Director } from './run.ts';
 import type { ScheduleWorld } from './world.ts';
 
@@ -54,7 +55,8 @@ export async function walk(
     const job = await world.job();
     const { status } = job;
     const usual = status === 'aborted' && job.cleanup === 'needs_person' ? wayOut(world) : yes[status];
-    const body = byHand(world, job) ?? usual;
+    const emergency = job.flowType === 'revocation' ? await emergencyStep(world, job) : undefined;
+    const body = emergency ?? byHand(world, job) ?? usual;
     if (status === goal || body === undefined || isOver(job)) return;
     world.operate(body);
     await toRest(world, director);

@@ -7,6 +7,7 @@ import { pinned } from '../../shared/manifest/pin.ts';
 import { firstRecord } from '../../shared/redis/first-record.ts';
 import { createJobStore, type JobStore } from '../../shared/redis/job-store.ts';
 import type { JobRef } from '../../shared/rotation/effects.ts';
+import type { JobPatch } from '../../shared/rotation/job-record.ts';
 import type { Job } from '../../shared/rotation/job.ts';
 import type { FlowType } from '../../shared/rotation/statuses.ts';
 import { times as productTimes, type Times } from '../../shared/times.ts';
@@ -31,6 +32,8 @@ export interface WorldOptions {
   readonly byHand?: boolean;
   /** What the world's own job is; a rotation unless given. */
   readonly flow?: FlowType;
+  /** What else it is asked for with. */
+  readonly asked?: JobPatch;
 }
 
 /** A world as it stood at rest: each world that begins there is as cheap as what happens in it. */
@@ -70,7 +73,7 @@ export interface ScheduleWorld extends AsyncDisposable {
   /** An operator's action; what it was answered is in `answers`, in order. */
   operate(body: StageBody, who?: string, asked?: Asked): Strand;
   /** A further job of the credential. */
-  openJob(jobId: string, forceRevoke: boolean, flow?: FlowType): Promise<void>;
+  openJob(jobId: string, forceRevoke: boolean, flow?: FlowType, asked?: JobPatch): Promise<void>;
   readonly answers: readonly unknown[];
   /** The process stops for good, in the middle of whatever it does. Its tasks are found later. */
   kill(process: Process): void;
@@ -92,7 +95,7 @@ export async function scheduleWorld(redis: Redis, options: WorldOptions = {}): P
   const ground = await createGround(redis, options.apps ?? twoApps, options.byHand ?? false);
   const times = { ...productTimes, ...options.times };
   const world = worldOn(ground, times, { entries: [], log: [] }, () => ground.remove());
-  await world.openJob(ref.jobId, options.forceRevoke ?? false, options.flow);
+  await world.openJob(ref.jobId, options.forceRevoke ?? false, options.flow, options.asked);
   return world;
 }
 
@@ -201,9 +204,9 @@ function worldOn(ground: Ground, times: Times, memory: Memory, end: () => void):
         ),
       );
     },
-    async openJob(jobId, forceRevoke, flow = 'operational') {
+    async openJob(jobId, forceRevoke, flow = 'operational', asked = {}) {
       const straight = createJobStore(redis, times.idempotencyKeepMs);
-      await openJob(straight, { ...ref, jobId }, { outside, time, forceRevoke, flow });
+      await openJob(straight, { ...ref, jobId }, { outside, time, forceRevoke, flow, asked });
       doors.answers.forget();
     },
     kill(on) {
@@ -255,9 +258,10 @@ interface Opened {
   readonly time: Time;
   readonly forceRevoke: boolean;
   readonly flow: FlowType;
+  readonly asked: JobPatch;
 }
 
-async function openJob(store: JobStore, ref: JobRef, { outside, time, ...asked }: Opened): Promise<void> {
+async function openJob(store: JobStore, ref: JobRef, { outside, time, ...opened }: Opened): Promise<void> {
   const now = time.now();
   const pins = pinned(outside.manifest, ref.credential, ref.env, now);
   if (pins === null) throw new Error('the manifest has no such credential');
@@ -266,7 +270,7 @@ async function openJob(store: JobStore, ref: JobRef, { outside, time, ...asked }
       ref,
       by: { operatorId: 'ada' },
       pins,
-      asked: { force_revoke: asked.forceRevoke, flow_type: asked.flow },
+      asked: { force_revoke: opened.forceRevoke, flow_type: opened.flow, ...opened.asked },
       detail: {},
       idem: { hash: ref.jobId, bodyHash: 'schedule' },
       now,

@@ -44,7 +44,7 @@ async function handleByValue(deps: StageDeps, { job, fence, context }: Step): Pr
 }
 
 /** Tokens of the rotation that was stopped which no record names: a mint that was cut off. */
-async function leftovers(deps: StageDeps, at: Step): Promise<readonly EndedToken[]> {
+export async function leftovers(deps: StageDeps, at: Step): Promise<readonly EndedToken[]> {
   const { job, fence, context } = at;
   if (job.takesOver === null) return [];
   const theirs = { ...readCall(job, fence, context), jobId: job.takesOver };
@@ -74,6 +74,8 @@ export async function endAll(deps: StageDeps, at: Step): Promise<readonly EndedT
   const more = found
     .filter(isFirst)
     .filter(({ auth_id }) => !first.tokens.some((one) => one.auth_id === auth_id));
+  // Its handle may be known from its value alone, which says nothing any more once it is dead: on record first.
+  if (more.length > 0) await note(deps, at, [...first.tokens, ...more]);
   const second = await end(deps, at, more);
   const all = [...first.tokens, ...second.tokens];
   const failure = first.failure ?? second.failure ?? (isVelvetError(listed) ? listed : null);
@@ -145,26 +147,40 @@ async function valuesOf(
   return found;
 }
 
+/** The token as the vendor knows it. An authority that is refused cannot tell, and a person's word stands; a vendor that did not answer has said nothing. */
 export async function askedOf(deps: StageDeps, at: Step, token: EndedToken): Promise<EndedToken> {
   const { job, fence, context } = at;
   const handle = { id: token.auth_id, label: '' };
-  const found = await briefly(deps, at, 'vendor', async () => {
-    const authority = await authorityOf(deps, job);
-    return issuerOf(deps, job).isGone(readCall(job, fence, context), authority, handle, null);
-  });
+  const authority = await authorityOf(deps, job);
+  const found = await issuerOf(deps, job)
+    .isGone(readCall(job, fence, context), authority, handle, null)
+    .catch((error: unknown) => {
+      if (!isVelvetError(error) || error.code !== 'authority_invalid') throw error;
+      context.log.warn('the vendor cannot be asked', { authority: job.authority });
+      return 'cannot_tell' as const;
+    });
   return found === 'still_there' ? token : { ...token, state: 'dead', error: null };
 }
 
 /** Which live and which are dead stands on the job before anything else is tried. Answers the failure, to be thrown. */
 export async function noted(
   deps: StageDeps,
-  { task, context }: Step,
+  at: Step,
   tokens: readonly EndedToken[],
   failure: VelvetError,
 ): Promise<VelvetError> {
+  await note(deps, at, tokens, { code: failure.code });
+  return failure;
+}
+
+async function note(
+  deps: StageDeps,
+  { task, context }: Step,
+  tokens: readonly EndedToken[],
+  more: Readonly<Record<string, unknown>> = {},
+): Promise<void> {
   await deps.transitions.apply(task, 'tokens_noted', speaker(task, context), () => ({
     patch: { tokens },
-    detail: { tokens, code: failure.code },
+    detail: { tokens, ...more },
   }));
-  return failure;
 }

@@ -1,9 +1,11 @@
 // rev_revoking: asks every consumer once more, then ends at the vendor whatever may live. Law: it waits for nothing that can wait: no vault, no lease of before, no mint that is still in flight.
+import { isVelvetError } from '../../shared/lib/errors.ts';
 import type { EndedToken } from '../../shared/rotation/job-record.ts';
 import type { Handler, Verdict } from '../run.ts';
 import { errorPatch, issuerOf, presentJob, speaker, type StageDeps, type Step } from './deps.ts';
 import { baseline, type EmergencyDeps } from './emergency-baseline.ts';
-import { aValueWorks, askedOf, endAll, noted, othersKnown } from './emergency-tokens.ts';
+import { untilNoMintIsInFlight } from './emergency-stopped.ts';
+import { aValueWorks, askedOf, endAll, leftovers, noted, othersKnown } from './emergency-tokens.ts';
 import { commandsFor, failureOf, noHandle, onlyByHand, stillWorks } from './emergency-words.ts';
 
 type Later = Exclude<Verdict, 'done'>;
@@ -27,7 +29,8 @@ export function checkRevokedNow(deps: EmergencyDeps): Handler {
   return {
     run: atOnce(deps, async (at) => {
       const { job } = at;
-      const tokens = [...job.tokens, ...(await othersKnown(deps, at))];
+      const unnamed = await Promise.all([othersKnown(deps, at), leftoversListed(deps, at)]);
+      const tokens = [...job.tokens, ...unnamed.flat()];
       const found = await Promise.all(tokens.map(async (token) => askedOf(deps, at, token)));
       const alive = found.filter((token) => token.state === 'may_live');
       if (alive.length > 0) throw await noted(deps, at, found, stillWorks(job, alive));
@@ -37,6 +40,15 @@ export function checkRevokedNow(deps: EmergencyDeps): Handler {
     }),
     failed: failed(deps),
   };
+}
+
+/** A person ends what the record names; what a lost mint left is found by its label alone. An authority that is dead lists nothing, ever. */
+async function leftoversListed(deps: StageDeps, at: Step): Promise<readonly EndedToken[]> {
+  return leftovers(deps, at).catch((error: unknown) => {
+    if (!isVelvetError(error) || error.code !== 'authority_invalid') throw error;
+    at.context.log.warn('what a lost mint may have left cannot be listed', { authority: at.job.authority });
+    return [];
+  });
 }
 
 /** As `step`, without its wait: to end a token twice is no harm, to end it a minute late is. */
@@ -52,16 +64,6 @@ function atOnce(deps: StageDeps, does: (at: Step) => Promise<Later | void>): Han
   };
 }
 
-/** A mint that was in flight may have been carried out since the list was read: it is waited out beside the first revoke. */
-async function mintInFlightMs(deps: EmergencyDeps, { job }: Step): Promise<number> {
-  if (job.takesOver === null || job.tookFrom !== 'minting') return 0;
-  const stopped = await deps.store.load({ ...job, jobId: job.takesOver });
-  if (stopped === null) return 0;
-  const { lateMs } = issuerOf(deps, job).capabilities;
-  const open = stopped.leaseFence === null ? 0 : stopped.leaseUntil + lateMs;
-  return Math.max(0, Math.max(open, stopped.quietAfter) - deps.clock.now());
-}
-
 async function succeed(
   deps: EmergencyDeps,
   at: Step,
@@ -70,7 +72,8 @@ async function succeed(
 ): Promise<Later | void> {
   const { task, job, context } = at;
   const revoked_at = job.revokedAt === 0 ? deps.clock.now() : job.revokedAt;
-  const waitMs = await mintInFlightMs(deps, at);
+  // A mint that was in flight may have been carried out since the list was read: it is waited out beside the first revoke.
+  const waitMs = await untilNoMintIsInFlight(deps, job);
   if (waitMs > 0) {
     context.log.warn('a mint was in flight: looked for once more when it can have no effect', {
       wait_ms: waitMs,

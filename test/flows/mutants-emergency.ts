@@ -1,0 +1,118 @@
+// The laws of an emergency, each broken once, and the schedules that notice.
+import type { Mutant } from './mutants-list.ts';
+
+// oxfmt-ignore
+export const emergencyMutants: readonly Mutant[] = [
+  {
+    name: 'an emergency takes the credential whatever the rotation became meanwhile',
+    file: 'shared/redis/lua/commit.lua',
+    find: "if a.other and redis.call('HGET', KEYS[10], 'version') ~= a.other.version then return {-2} end",
+    replace: '',
+    killedBy: { stage: 'taking over what moves is asked for', fault: 'sleep' },
+  },
+  {
+    name: 'the stopped rotation is left as it was',
+    file: 'shared/redis/lua/commit.lua',
+    find: '  set(KEYS[10], a.other.fields)',
+    replace: '',
+    killedBy: { stage: 'stopped mint, all', fault: 'preempt' },
+  },
+  {
+    name: 'what a lost mint left is not looked for',
+    file: 'workers/stages/emergency-tokens.ts',
+    find: '    leftovers(deps, at).catch((error: unknown) => {',
+    replace: '    Promise.resolve<readonly EndedToken[]>([]).catch((error: unknown) => {',
+    killedBy: { stage: 'stopped mint, all', fault: 'die and preempt' },
+  },
+  {
+    name: 'a mint in flight is not waited out',
+    file: 'workers/stages/emergency-stopped.ts',
+    find: 'return begun && stopped.newFingerprint === null ? quietMs(deps, stopped) : 0;',
+    replace: 'return begun && stopped.newFingerprint === null ? 0 : 0;',
+    killedBy: { stage: 'stopped mint, all', fault: 'apply late' },
+  },
+  {
+    name: 'a mint in flight is waited out only where its rotation was still minting',
+    file: 'workers/stages/emergency-stopped.ts',
+    find: 'return begun && stopped.newFingerprint === null ?',
+    replace: "return begun && job.tookFrom === 'minting' ?",
+    killedBy: { stage: 'stopped mint, all', fault: 'apply late' },
+  },
+  {
+    name: 'a handle that is known from the value alone is not recorded before the token is ended',
+    file: 'workers/stages/emergency-tokens.ts',
+    find: '  if (more.length > 0) await note(deps, at, [...first.tokens, ...more]);',
+    replace: '',
+    killedBy: { stage: 'emergency revokes', fault: 'die after' },
+  },
+  {
+    name: 'the baseline is taken again after the revoke',
+    file: 'workers/stages/emergency.ts',
+    find: "at.job.step === 'baseline' ? await baseline(deps, at) : at.job",
+    replace: "at.job.step === 'check' ? at.job : await baseline(deps, at)",
+    killedBy: { stage: 'emergency revokes what was adopted', fault: 'die' },
+  },
+  {
+    name: 'a leaking row does not move its job',
+    file: 'shared/redis/lua/write-row.lua',
+    find: 'if a.moves then',
+    replace: 'if a.moves and false then',
+    killedBy: { stage: 'one of two leaks', fault: 'die' },
+  },
+  {
+    name: 'a leak is not alarmed of',
+    file: 'shared/redis/lua/write-row.lua',
+    find: 'if a.alarm then raise_alarm(KEYS[10], a.job_id, a.alarm.at, a.alarm.fresh) end',
+    replace: '',
+    killedBy: { stage: 'one of two leaks', fault: 'die' },
+  },
+  {
+    name: 'a promotion that failed before the revoke is not made up for',
+    file: 'workers/stages/emergency-cleanup.ts',
+    find: 'if (!superseded && promotes(job) && (await isThere(deps, at))) await promote(deps, at);',
+    replace: '',
+    killedBy: { stage: 'the old one is revoked', fault: 'fail' },
+  },
+  {
+    name: 'slots are emptied before the promotion was read back',
+    file: 'workers/stages/emergency-cleanup.ts',
+    find: '      if (!superseded && promotes(job) && (await isThere(deps, at))) await promote(deps, at);\n      const emptied = await emptyTheirs(deps, at, superseded);',
+    replace: '      const emptied = await emptyTheirs(deps, { ...at, job: { ...job, target: \'all\' } }, superseded);\n      if (!superseded && promotes(job) && (await isThere(deps, at))) await promote(deps, at);',
+    killedBy: { stage: 'the old one is revoked', fault: 'fail' },
+  },
+  {
+    name: 'slots are emptied although the stopped rotation may still write to them',
+    file: 'workers/stages/emergency-cleanup.ts',
+    find: '      if (waitMs > 0) return { laterMs: waitMs };',
+    replace: '',
+    killedBy: { stage: 'stopped revoke, new', fault: 'preempt meanwhile' },
+  },
+  {
+    name: 'where the new value is gone its promotion is tried for ever',
+    file: 'workers/stages/emergency-cleanup.ts',
+    find: ' && (await isThere(deps, at))',
+    replace: '',
+    killedBy: { stage: 'stopped end of a restore, old', fault: 'preempt' },
+  },
+  {
+    name: 'a vendor that did not answer counts as having said that the token is dead',
+    file: 'workers/stages/emergency-tokens.ts',
+    find: "      if (!isVelvetError(error) || error.code !== 'authority_invalid') throw error;\n      context.log",
+    replace: '      if (!isVelvetError(error)) throw error;\n      context.log',
+    killedBy: { stage: 'mark_revoked, and a mint is unknown', fault: 'fail' },
+  },
+  {
+    name: 'a person who ended what is named is asked for nothing else',
+    file: 'workers/stages/emergency.ts',
+    find: 'leftoversListed(deps, at)]);',
+    replace: 'Promise.resolve([])]);',
+    killedBy: { stage: 'mark_revoked, and a mint is unknown', fault: 'die' },
+  },
+  {
+    name: 'who was proven before the way back was taken counts as being on the new token',
+    file: 'shared/begin-revocation.ts',
+    find: "known.validate_status === 'succeeded' && !goesBack;",
+    replace: "known.validate_status === 'succeeded';",
+    killedBy: { stage: 'stopped restore, old', fault: 'preempt' },
+  },
+];

@@ -62,7 +62,7 @@ export const emergencyMutants: readonly Mutant[] = [
   {
     name: 'a leak is not alarmed of',
     file: 'shared/redis/lua/write-row.lua',
-    find: 'if a.alarm then raise_alarm(KEYS[10], a.job_id, a.alarm.at, a.alarm.fresh) end',
+    find: 'alarm(KEYS[10], a.job_id, a.alarm)',
     replace: '',
     killedBy: { stage: 'one of two leaks', fault: 'die' },
   },

@@ -143,12 +143,14 @@ async function problemsOf(story: Story): Promise<readonly string[]> {
   const claimant = await world.store.claimant(job);
   const taken = claimant !== null && claimant !== ID && job.status === 'rev_done';
   const byHand = [...story.tokens].filter(([, token]) => ended.has(token)).map(([id]) => id);
+  const explained = (one: string) => [...story.explained.keys()].some((name) => one.includes(name));
   return found.filter(
     (one) =>
       !(one.startsWith('2 handles: the authority') && ended.has(world.outside.bootstrap.token)) &&
       // What a person ended is nobody's to keep alive.
       !(one.includes('was to live on') && byHand.some((id) => one.includes(id))) &&
-      !(one.includes('its own is dead') && byHand.length > 0) &&
+      // Nor is what a hand wrote there.
+      !(one.includes('its own is dead') && (byHand.length > 0 || explained(one))) &&
       // Another rotation may have begun since.
       !(taken && /^(7 claim|1 silent)/.test(one)),
   );

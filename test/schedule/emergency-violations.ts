@@ -199,7 +199,8 @@ function consumers({ world, job, rows, stopped }: Sight): readonly string[] {
 async function ofTheStopped({ world, job, stopped }: Sight): Promise<readonly string[]> {
   const open = await world.store.openJobs(job.credential, job.env);
   const found = open
-    .filter((one) => one.jobId !== job.jobId)
+    // One that has touched nothing holds nothing.
+    .filter((one) => one.jobId !== job.jobId && one.status !== 'init')
     .map((one) => `7 claim: ${one.jobId} is ${one.status} beside ${job.status}`);
   if (stopped === null) return found;
   const { status, cleanup } = stopped;

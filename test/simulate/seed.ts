@@ -1,6 +1,8 @@
 // One seed from its beginning to its end. Law: the same seed tells the same story, decision by decision.
 import type { Mixes } from './mixes.ts';
+import { tellEmergency } from './emergency.ts';
 import { bringHome, onceMore } from './homecoming.ts';
+import { keptSeeds } from './kept-seeds.ts';
 import { problemsAtRest, secretProblems } from './checks.ts';
 import { disturbOne, killAll, wakeOne } from './faults.ts';
 import { meddle } from './hand.ts';
@@ -47,9 +49,12 @@ export async function tellSeed(mixes: Mixes, seed: number): Promise<Told> {
   const restore = timersOf(world);
   const problems: string[] = [];
   try {
-    problems.push(...(await storm(story)));
-    if (problems.length === 0) problems.push(...(await bringHome(story)));
-    if (problems.length === 0 && story.jobs.length < 4 && random.chance(0.3))
+    const weather = weatherOf(random);
+    problems.push(...(await storm(story, weather)));
+    const emergency = hasEmergency(seed);
+    if (problems.length === 0)
+      problems.push(...(emergency ? await tellEmergency(story, weather) : await bringHome(story)));
+    if (problems.length === 0 && !emergency && story.jobs.length < 4 && random.chance(0.3))
       problems.push(...(await onceMore(story)));
     if (seed % LEAKS_EACH === 0) problems.push(...(await secretProblems(story)));
   } catch (error) {
@@ -67,6 +72,10 @@ export async function tellSeed(mixes: Mixes, seed: number): Promise<Told> {
     jobs: jobs.length,
   };
 }
+
+/** By a chance of its own, so that the others tell what they told before there were emergencies; so do those that once showed something. */
+const hasEmergency = (seed: number): boolean =>
+  createRandom(seed ^ 0x5e_71).chance(0.3) && !keptSeeds.some((kept) => kept.seed === seed);
 
 function peopleOf(random: Random): Pick<Story, 'workers' | 'sweepers'> {
   const some = (family: string) =>
@@ -104,9 +113,8 @@ function weatherOf(random: Random): Weather {
   };
 }
 
-async function storm(story: Story): Promise<readonly string[]> {
+async function storm(story: Story, weather: Weather): Promise<readonly string[]> {
   const { random } = story;
-  const weather = weatherOf(random);
   while (story.decisions < weather.decisions) {
     listen(story);
     const luck = random.next();

@@ -1,7 +1,7 @@
 // Before an emergency revokes: how every consumer answers while the token still lives. Law: asked once, all together, and 3 s at most; a 401 afterwards could be the revoke's own.
 import { isVelvetError } from '../../shared/lib/errors.ts';
 import type { Job } from '../../shared/rotation/job.ts';
-import type { Row } from '../../shared/rotation/rows.ts';
+import { mayHoldNew, type Row } from '../../shared/rotation/rows.ts';
 import type { Healthcheck, Tickets } from '../vendors/contract.ts';
 import { briefly } from './briefly.ts';
 import { readCall, speaker, type StageDeps, type Step } from './deps.ts';
@@ -17,8 +17,11 @@ export type EmergencyDeps = StageDeps & {
 /** Everybody is asked together, once: afterwards a 401 could be the revoke's own. The promotion goes on beside it, for as long. */
 export async function baseline(deps: EmergencyDeps, at: Step): Promise<Job> {
   const rows = await deps.store.rows(at.job);
-  const asked = rows.filter((row) => row.lockout?.class !== 'on_other_token');
   const { job, context } = at;
+  const writtenSince = await mayHoldNewAfterAll(deps, job);
+  const asked = rows.filter(
+    (row) => row.lockout?.class !== 'on_other_token' || writtenSince.has(row.consumer_id),
+  );
   const [wells, { ticket, number, reason }] = await Promise.all([
     Promise.all(asked.map((row) => answersWell(deps, at, row))),
     lookUpTicket(deps.tickets, job.ticketId ?? '', context),
@@ -43,6 +46,13 @@ export async function baseline(deps: EmergencyDeps, at: Step): Promise<Job> {
       ...(ticket === null ? {} : { ticket, ticket_number: number, ticket_reason: reason }),
     },
   }));
+}
+
+/** Rows are written without a version of their job: one may have been touched between the look at it and the commit that stopped it. */
+async function mayHoldNewAfterAll(deps: EmergencyDeps, job: Job): Promise<ReadonlySet<string>> {
+  if (job.target !== 'new' || job.takesOver === null) return new Set();
+  const theirs = await deps.store.rows({ ...job, jobId: job.takesOver });
+  return new Set(theirs.filter(mayHoldNew).map((row) => row.consumer_id));
 }
 
 async function answersWell(deps: EmergencyDeps, { job, fence, context }: Step, row: Row): Promise<boolean> {

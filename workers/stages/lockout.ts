@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { VelvetError, isVelvetError } from '../../shared/lib/errors.ts';
 import type { Metrics } from '../../shared/lib/metrics.ts';
+import type { Secret } from '../../shared/lib/secret.ts';
 import type { Task } from '../../shared/rotation/effects.ts';
 import type { Job } from '../../shared/rotation/job.ts';
 import type { Lockout, LockoutClass } from '../../shared/rotation/lockout.ts';
@@ -118,14 +119,19 @@ async function runsOnTheOther(
   { proof }: ProbeResult,
   nonce: string,
 ): Promise<boolean> {
-  if (proof === null || job.target !== 'old' || job.newFingerprint === null) return false;
+  if (proof === null || job.target === null || job.target === 'all') return false;
   try {
-    return (await deps.values.next(job)).proof(nonce) === proof;
+    const lives = job.target === 'old' ? await nextOf(deps, job) : await deps.values.verified(job);
+    return lives?.proof(nonce) === proof;
   } catch (error) {
     // Without the vault the consumer's status alone speaks.
     if (!isVelvetError(error)) throw error;
     return false;
   }
+}
+
+async function nextOf(deps: HealthcheckDeps, job: Job): Promise<Secret | null> {
+  return job.newFingerprint === null ? null : deps.values.next(job);
 }
 
 const unseen: Lockout = {

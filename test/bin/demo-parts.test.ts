@@ -22,6 +22,9 @@ const outside: Outside = {
   slack_token: 'xoxb-x',
   operator_slack_user: 'U0X',
   operator_channel: 'C0X',
+  alert_channel: 'C0Y',
+  mail: { host: '127.0.0.1', port: 2525, user: 'u', password: 'p' },
+  desk_url: 'http://127.0.0.1:4004',
   bootstrap_token: 'b',
   credential: { name: 'HK_PLATFORM_FULL', token: 't' },
   apps: ['raxx-console-prod', 'raxx-api-prod', 'raxx-console-staging', 'raxx-api-staging'].map(

@@ -31,12 +31,11 @@ export async function startFleet(
     onEvent: (name, text) => lines.push(`${name} ${text}`),
   });
   const said = () => lines.slice(-20).join('\n');
-  const keys = { VELVET_AUDIT_SIGNING_KEY: randomBytes(32).toString('base64') };
   for (const name of families)
     crew.start({
       name,
       command: [process.execPath, 'workers/main.ts', name],
-      env: { ...env, ...(name === 'stage' ? keys : {}) },
+      env: envOf(name, env),
       againAfterMs: () => null,
     });
   try {
@@ -46,4 +45,13 @@ export async function startFleet(
     throw error;
   }
   return { said, [Symbol.asyncDispose]: () => crew.stop(GRACE_MS) };
+}
+
+/** What that family finds in its environment. */
+export function envOf(
+  family: WorkerFamily,
+  env: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  if (family !== 'stage') return env;
+  return { ...env, VELVET_AUDIT_SIGNING_KEY: randomBytes(32).toString('base64') };
 }

@@ -1,5 +1,7 @@
 // npm run bench [-- names…] [--json]: what the engine achieves, beside what it stands on. A redis-server of its own, gone afterwards.
+import { alarm } from './bench/alarm.ts';
 import { fanout } from './bench/fanout.ts';
+import { lockout } from './bench/lockout.ts';
 import type { Report } from './bench/measure.ts';
 import { openPlace, type Place } from './bench/place.ts';
 import { recovery } from './bench/recovery.ts';
@@ -12,6 +14,8 @@ const benches: Readonly<Record<string, (place: Place, report: Report) => Promise
   fanout,
   walltime,
   recovery,
+  alarm,
+  lockout,
 };
 
 await runCommand(async () => {

@@ -58,6 +58,14 @@ export function median(values: readonly number[]): number {
   return middle;
 }
 
+/** The value that `p` of a hundred do not exceed: one that was measured. */
+export function percentile(values: readonly number[], p: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const found = sorted[Math.max(0, Math.ceil((p / 100) * sorted.length) - 1)];
+  if (found === undefined) throw new Error('a percentile of nothing');
+  return found;
+}
+
 export function rounded(value: number, digits = 2): number {
   return Number(value.toFixed(digits));
 }

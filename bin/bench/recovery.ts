@@ -5,6 +5,7 @@ import type { WorkerFamily } from '../../shared/redis/system-store.ts';
 import { times } from '../../shared/times.ts';
 import { buildWorld, CREDENTIAL, ENV, until, type World } from '../../test/harness.ts';
 import { createCrew, type Crew } from '../cli/processes.ts';
+import { envOf } from './fleet.ts';
 import { median, rounded, type Report } from './measure.ts';
 import { openPlace, type Place } from './place.ts';
 
@@ -63,7 +64,7 @@ async function killed(point: Point): Promise<number> {
     crew.start({
       name,
       command: [process.execPath, 'workers/main.ts', family],
-      env: world.environment,
+      env: envOf(family, world.environment),
       againAfterMs: () => null,
     });
   try {

@@ -6,7 +6,7 @@ export function jsonReport(write: (line: string) => void): Report {
 }
 
 const HEAD = ['bench', 'metric', 'Velvet', 'beside', 'ratio', 'goal', ''] as const;
-const WIDTHS = [9, 44, 18, 18, 6, 14, 8] as const;
+const WIDTHS = [9, 52, 18, 18, 6, 14, 8] as const;
 
 export function tableReport(write: (line: string) => void): Report {
   let begun = false;

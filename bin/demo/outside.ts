@@ -13,6 +13,10 @@ const outsideSchema = z.object({
   slack_token: z.string().min(1),
   operator_slack_user: z.string().min(1),
   operator_channel: z.string().min(1),
+  alert_channel: z.string().min(1),
+  mail: z.object({ host: z.string(), port: z.number(), user: z.string(), password: z.string().min(1) }),
+  /** Where the simulators tell what Slack and the mail server took, and an app can be restarted. */
+  desk_url: z.url(),
   bootstrap_token: z.string().min(1),
   credential: z.object({ name: z.string(), token: z.string().min(1) }),
   apps: z.array(z.object({ app: z.string(), health_url: z.url() })).min(1),
@@ -23,11 +27,17 @@ export function parseOutside(line: string): Outside {
   return outsideSchema.parse(JSON.parse(line));
 }
 
+/** What is shortened so that nobody need wait; each in seconds. */
+export interface Haste {
+  readonly settle_seconds: number;
+  readonly healthcheck_after: number;
+}
+
 /**
  * The committed manifest with the simulators' hosts and `env: development`: addresses on this machine are refused in prod. All
- * else, comments too, stays as it is. Throws for an active row that nobody simulates.
+ * else, comments too, stays as it is, unless it is asked to be in haste. Throws for an active row that nobody simulates.
  */
-export function demoManifest(committed: string, outside: Outside): string {
+export function demoManifest(committed: string, outside: Outside, haste: Haste | null = null): string {
   const document = parseDocument(committed);
   const rows = document.get('subscribers');
   if (!isSeq(rows) || rows.items.length === 0)
@@ -41,7 +51,12 @@ export function demoManifest(committed: string, outside: Outside): string {
     if (!isMap(row))
       refuse('A subscriber of the committed manifest is no mapping; `npx velvet manifest check` says more.');
     leadToSimulator(row, outside, inUse);
+    if (haste !== null && row.get('update_method') === 'HEROKU_CONFIG_PATCH')
+      replace(row, 'healthcheck_after', haste.healthcheck_after);
   }
+  if (haste !== null)
+    for (const one of itemsOf(document.get('credentials')))
+      if (one.has('settle_seconds')) replace(one, 'settle_seconds', haste.settle_seconds);
   const derived = document.toString({ lineWidth: 0 }).replace('$schema=./', '$schema=../../../manifests/');
   return `# Derived by \`npm run demo\` from manifests/subscription-manifest.yml: the simulators' hosts, env: development.\n${derived}`;
 }
@@ -65,7 +80,7 @@ function leadToSimulator(row: YAMLMap, outside: Outside, inUse: ReadonlySet<stri
 }
 
 // In place, so that a comment behind the value stays.
-function replace(row: YAMLMap, key: string, value: string): void {
+function replace(row: YAMLMap, key: string, value: string | number): void {
   const node = row.get(key, true);
   if (isScalar(node)) node.value = value;
   else row.set(key, value);
@@ -89,6 +104,57 @@ export async function valuesOutside(outside: Outside, keys: ReadonlySet<string>)
   return [...authorizations.map((one) => one.access_token?.token ?? ''), ...held].filter(
     (value) => value !== '',
   );
+}
+
+const receivedShape = z.object({
+  slack: z.array(
+    z.object({
+      channel: z.string(),
+      user: z.string().nullable(),
+      text: z.string().nullable(),
+      at: z.number(),
+    }),
+  ),
+  mails: z.array(
+    z.object({
+      to: z.array(z.string()),
+      subject: z.string(),
+      text: z.string(),
+      raw: z.string(),
+      at: z.number(),
+    }),
+  ),
+});
+export type Received = z.infer<typeof receivedShape>;
+
+/** All messages that the simulated Slack and mail server took, oldest first. */
+export async function received({ desk_url }: Outside): Promise<Received> {
+  const response = await fetch(`${desk_url}/received`, { signal: AbortSignal.timeout(5_000) });
+  if (!response.ok) refuse(`the simulators answered ${response.status} when asked what they took`);
+  return receivedShape.parse(await response.json());
+}
+
+/** As `heroku ps:restart` does. */
+export async function restart({ desk_url }: Outside, app: string): Promise<void> {
+  const init = { method: 'POST', signal: AbortSignal.timeout(5_000) };
+  const response = await fetch(`${desk_url}/apps/${app}/restart`, init);
+  if (!response.ok) refuse(`the simulators answered ${response.status} to the restart of ${app}`);
+}
+
+/** How the app's health endpoint answers now. */
+export async function healthOfApp({ apps }: Outside, app: string): Promise<number> {
+  const url = apps.find((one) => one.app === app)?.health_url ?? refuse(`no app ${app} is simulated`);
+  const response = await fetch(url, { redirect: 'manual', signal: AbortSignal.timeout(5_000) });
+  await response.arrayBuffer();
+  return response.status;
+}
+
+/** Whether the vendor lets that token in. */
+export async function isLive({ heroku_url }: Outside, token: string): Promise<boolean> {
+  const headers = { accept: 'application/vnd.heroku+json; version=3', authorization: `Bearer ${token}` };
+  const response = await fetch(`${heroku_url}/account`, { headers, signal: AbortSignal.timeout(5_000) });
+  await response.arrayBuffer();
+  return response.status === 200;
 }
 
 async function askHeroku(outside: Outside, path: string): Promise<unknown> {

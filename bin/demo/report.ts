@@ -3,7 +3,7 @@ import type { RowView, Screen } from './screen.ts';
 import type { Walk } from './walk.ts';
 
 /** The trail as the stream told it, oldest first. */
-export function printTrail(screen: Screen, { trail }: Walk): void {
+export function printTrail(screen: Screen, { trail }: Pick<Walk, 'trail'>): void {
   screen.say('\nThe audit trail, as the stream told it:');
   const lines = trail.map(({ seq, data }) => {
     const { at, operator_id: operator, event, from, status, consumer_id: consumer } = data;
@@ -55,7 +55,7 @@ function text(value: unknown): string {
   return typeof value === 'string' ? value : '';
 }
 
-function aligned(rows: readonly (readonly string[])[]): readonly string[] {
+export function aligned(rows: readonly (readonly string[])[]): readonly string[] {
   const widths = (rows[0] ?? []).map((_, index) => Math.max(...rows.map((row) => row[index]?.length ?? 0)));
   return rows.map((row) =>
     `  ${row.map((cell, index) => cell.padEnd(widths[index] ?? 0)).join('  ')}`.trimEnd(),

@@ -15,6 +15,14 @@ export interface RowView {
   readonly note: string | null;
   readonly write_note: string | null;
   readonly error: { readonly code: string; readonly detail: string } | null;
+  readonly probe?: { readonly class: string | null; readonly http_status: number | null } | null;
+  /** In an emergency alone. */
+  readonly lockout?: {
+    readonly class: string | null;
+    readonly http_status: number | null;
+    readonly weak: boolean;
+    readonly time_to_lockout_ms: number | null;
+  } | null;
 }
 
 export interface Screen {
@@ -82,12 +90,22 @@ function meaningOf(status: string): string {
 }
 
 function cellsOf(row: RowView): readonly string[] {
-  const evidence = row.error?.code ?? row.proof ?? '';
+  const evidence = row.lockout?.class ?? row.error?.code ?? row.proof ?? '';
   return [row.consumer_id, String(row.wave), row.distribute_status, row.validate_status, row.holds, evidence];
 }
 
 function inWords(row: RowView): string {
+  if (row.lockout !== undefined && row.lockout !== null) return lockoutInWords(row, row.lockout);
   const evidence = row.proof === null ? '' : `, ${row.proof}`;
   const error = row.error === null ? '' : `, ${row.error.code}`;
   return `written: ${row.distribute_status}, proven: ${row.validate_status}, holds: ${row.holds}${evidence}${error}`;
+}
+
+function lockoutInWords(
+  { validate_status }: RowView,
+  { class: found, http_status, time_to_lockout_ms: ms }: NonNullable<RowView['lockout']>,
+): string {
+  if (found === null) return `lock-out: ${validate_status}`;
+  const answer = http_status === null ? '' : `, answered ${http_status}`;
+  return `lock-out: ${validate_status}, ${found}${answer}${ms === null ? '' : `, ${ms} ms after the revoke`}`;
 }

@@ -8,7 +8,7 @@ import { newKeys } from '../cli/keygen.ts';
 import { createCrew, readProcfile, type Crew } from '../cli/processes.ts';
 import { answering, demandRedisServer, freePort, redisCommand } from '../cli/redis.ts';
 import { within } from './client.ts';
-import { demoManifest, parseOutside, type Outside } from './outside.ts';
+import { demoManifest, parseOutside, type Haste, type Outside } from './outside.ts';
 import type { Screen } from './screen.ts';
 import { refuse } from '../cli/say.ts';
 
@@ -48,6 +48,7 @@ export interface Crews {
 
 const SIMULATORS = 'simulators';
 const READY_MS = 20_000;
+const OPS = 'ops@example.com';
 
 export function createCrews(place: Place, screen: Screen): Crews {
   let onFirst: ((line: string) => void) | null = null;
@@ -85,11 +86,18 @@ export interface World {
   readonly updateKeys: ReadonlySet<string>;
 }
 
-/** Redis and the simulators, told of `simulated`, run; the derived manifest is written; the environment is complete. */
+/** What a scenario wants of the world that it is played in. */
+export interface Wishes {
+  /** What the simulators are told. */
+  readonly simulated: readonly string[];
+  readonly haste: Haste | null;
+}
+
+/** Redis and the simulators, told what is wished, run; the derived manifest is written; the environment is complete. */
 export async function openWorld(
   place: Place,
   { outer, firstLine }: Crews,
-  simulated: readonly string[],
+  { simulated, haste }: Wishes,
 ): Promise<World> {
   demandRedisServer();
   const [redisPort, port] = await Promise.all([freePort(), freePort()]);
@@ -112,7 +120,7 @@ export async function openWorld(
   if (!heard) refuse(`the simulators did not start; see ${place.logDir}`);
   const outside = parseOutside(await firstLine);
   const committed = readFileSync(join(place.root, 'manifests', 'subscription-manifest.yml'), 'utf8');
-  writeFileSync(place.manifestFile, demoManifest(committed, outside));
+  writeFileSync(place.manifestFile, demoManifest(committed, outside, haste));
   const manifest = loadManifest(place.manifestFile, { allowLoopback: true });
   const keys = newKeys();
   const url = `http://127.0.0.1:${port}`;
@@ -135,6 +143,9 @@ export async function openWorld(
     SL_BOT_NOTIFY: outside.slack_token,
     SLACK_API_URL: outside.slack_url,
     SLACK_OPERATOR_CHANNEL: outside.operator_channel,
+    SLACK_ALERT_CHANNEL: outside.alert_channel,
+    SMTP_URL: `smtp://${outside.mail.user}:${outside.mail.password}@${outside.mail.host}:${outside.mail.port}?from=velvet@example.com`,
+    OPS_ALERT_EMAIL: OPS,
   };
   const updateKeys = new Set(
     manifest.subscribers.flatMap((row) =>
@@ -147,7 +158,12 @@ export async function openWorld(
     env,
     webEnv,
     url,
-    ownSecrets: [...Object.values(keys), outside.slack_token, outside.github_authority],
+    ownSecrets: [
+      ...Object.values(keys),
+      outside.slack_token,
+      outside.github_authority,
+      outside.mail.password,
+    ],
     updateKeys,
   };
 }

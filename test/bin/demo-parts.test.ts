@@ -22,6 +22,9 @@ const outside: Outside = {
   slack_token: 'xoxb-x',
   operator_slack_user: 'U0X',
   operator_channel: 'C0X',
+  alert_channel: 'C0Y',
+  mail: { host: '127.0.0.1', port: 2525, user: 'u', password: 'p' },
+  desk_url: 'http://127.0.0.1:4004',
   bootstrap_token: 'b',
   credential: { name: 'HK_PLATFORM_FULL', token: 't' },
   apps: ['raxx-console-prod', 'raxx-api-prod', 'raxx-console-staging', 'raxx-api-staging'].map(
@@ -56,6 +59,21 @@ test("the demo's manifest is the committed one with hosts and env replaced, comm
     .split('\n')
     .filter((line) => line.trim().startsWith('#') && !line.includes('$schema'));
   for (const comment of comments) expect(derived).toContain(comment.trim());
+});
+
+test('in haste it waits less for what settles, and nothing else is another', async () => {
+  const text = await readFile(committed, 'utf8');
+  const asIs = parseManifest(demoManifest(text, outside), 'm.yml', { allowLoopback: true });
+  const haste = { settle_seconds: 3, healthcheck_after: 4 };
+  const hasty = parseManifest(demoManifest(text, outside, haste), 'm.yml', { allowLoopback: true });
+
+  const settles = (one: { settle_seconds: number; token_name: string }) =>
+    one.token_name === 'HK_PLATFORM_FULL' ? { ...one, settle_seconds: 3 } : one;
+  expect(hasty.credentials).toEqual(asIs.credentials.map(settles));
+  const waits = (row: Subscriber) =>
+    row.update_method === 'HEROKU_CONFIG_PATCH' ? { ...row, healthcheck_after: 4 } : row;
+  expect(hasty.subscribers).toEqual(asIs.subscribers.map(waits));
+  expect(hasty.subscribers).not.toEqual(asIs.subscribers);
 });
 
 test('a consumer that nobody simulates is told', async () => {

@@ -1,16 +1,31 @@
-// The demo's outside world as one real process: Heroku, GitHub, Slack and four apps. Law: its one line on stdout is the only thing it ever says. `--missing-app <app>`: its first write finds no app.
+// The demo's outside world as one real process: Heroku, GitHub, Slack, a mail server and four apps. Law: its one line on stdout is the only thing it ever says; what its Slack and its mail server took can be asked for.
 import { parseArgs } from 'node:util';
 import { startConsumer } from './consumer.ts';
 import { startGithub } from './github.ts';
 import { startHeroku } from './heroku.ts';
-import { startSlack } from './slack.ts';
+import { admitAll, startSim } from './server.ts';
+import { slackLimits, startSlack } from './slack.ts';
+import { startSmtp } from './smtp.ts';
 
 const CREDENTIAL = 'HK_PLATFORM_FULL';
 const KEY = 'HEROKU_API_KEY';
 const PATH = '/healthz/heroku';
 const OPERATOR = 'U0OPERATOR';
 const OPERATOR_CHANNEL = 'C0VELVETOPS';
+const ALERT_CHANNEL = 'C0VELVETSEV1';
 const SLACK_TOKEN = `xoxb-${crypto.randomUUID()}`;
+const SMTP_LOGIN = { user: 'velvet', password: crypto.randomUUID() };
+
+const { values: asked } = parseArgs({
+  options: {
+    /** Its first write finds no app. */
+    'missing-app': { type: 'string' },
+    /** Its health endpoint keeps the first success and answers it until the app is restarted. */
+    'caching-app': { type: 'string' },
+    /** It answers 500 while it runs on any other token than the first. */
+    'breaking-app': { type: 'string' },
+  },
+});
 
 const demoApps = [
   { name: 'raxx-console-prod', answersChallenge: true },
@@ -22,7 +37,13 @@ const demoApps = [
 
 // Short enough to watch, long enough that a release is seen pending and a dyno starting.
 const heroku = await startHeroku({ bootMs: 1_200, releaseMs: 600 });
-const slack = await startSlack({ token: SLACK_TOKEN, users: [OPERATOR], channels: [OPERATOR_CHANNEL] });
+const slack = await startSlack({
+  token: SLACK_TOKEN,
+  users: [OPERATOR],
+  channels: [OPERATOR_CHANNEL, ALERT_CHANNEL],
+  ...slackLimits,
+});
+const smtp = await startSmtp({ login: SMTP_LOGIN });
 const account = heroku.createAccount({ email: 'ops@example.com' });
 const bootstrap = account.authorize({ description: 'HK_VELVET_BOOTSTRAP' });
 const credential = account.authorize({ description: CREDENTIAL });
@@ -33,7 +54,6 @@ const repository = await github.createRepo(owner, 'console');
 const githubApp = github.createApp();
 github.install(githubApp, owner, { repositories: [repository] });
 
-const { values: asked } = parseArgs({ options: { 'missing-app': { type: 'string' } } });
 if (asked['missing-app'] !== undefined)
   heroku.script({
     on: 'PATCH /apps/:app/config-vars',
@@ -47,9 +67,37 @@ const consumers = await Promise.all(
       config: { [KEY]: credential.token, NODE_ENV: 'production' },
     });
     const consumer = await startConsumer({ heroku: heroku.url, app, key: KEY, path: PATH, answersChallenge });
-    return { name, consumer };
+    const health = `GET ${PATH}`;
+    if (name === asked['caching-app']) {
+      const cache = { holds: true };
+      app.onRestart(() => (cache.holds = false));
+      const kept = { status: 200, body: { status: 'ok' } };
+      consumer.script({ on: health, times: Infinity, where: () => cache.holds, do: kept });
+    }
+    if (name === asked['breaking-app']) {
+      const broken = () => app.env()[KEY] !== credential.token;
+      const answer = { status: 500, body: { status: 'login failed' } };
+      consumer.script({ on: health, times: Infinity, where: broken, do: answer });
+    }
+    return { name, app, consumer };
   }),
 );
+
+// What an operator would look at, and do by hand: the messages, and `heroku ps:restart`.
+const desk = await startSim<null>({
+  routes: {
+    'GET /received': () => ({ status: 200, body: { slack: slack.messages, mails: smtp.mails } }),
+    'POST /apps/:app/restart': ({ request }) => {
+      const found = consumers.find(({ name }) => name === request.params['app']);
+      found?.app.restart();
+      return { status: found === undefined ? 404 : 202, body: {} };
+    },
+  },
+  authorize: admitAll,
+  notFound: { status: 404, body: {} },
+  badBody: { status: 400, body: {} },
+  rateLimited: () => ({ status: 429, body: {} }),
+});
 
 process.stdout.write(
   `${JSON.stringify({
@@ -60,6 +108,9 @@ process.stdout.write(
     slack_token: SLACK_TOKEN,
     operator_slack_user: OPERATOR,
     operator_channel: OPERATOR_CHANNEL,
+    alert_channel: ALERT_CHANNEL,
+    mail: { host: smtp.host, port: smtp.port, ...SMTP_LOGIN },
+    desk_url: desk.url,
     bootstrap_token: bootstrap.token,
     credential: { name: CREDENTIAL, token: credential.token },
     apps: consumers.map(({ name, consumer }) => ({ app: name, health_url: consumer.healthUrl })),
@@ -71,6 +122,8 @@ const stop = async () => {
     heroku.close(),
     github.close(),
     slack.close(),
+    smtp.close(),
+    desk.close(),
     ...consumers.map(({ consumer }) => consumer.close()),
   ]);
   process.exit(0);

@@ -163,7 +163,8 @@ export const times: Times = {
   alarmPaceMs: 1_000,
   /** After a failure the same process tries the channel again after this, doubled each time; another process may try at once. */
   alarmBackoffMs: 1_000,
-  alarmBackoffMaxMs: 30_000,
+  /** A channel that is well again must hear of the next alarm within its 30 s, however long it had failed: the wait, a look, a try. */
+  alarmBackoffMaxMs: 15_000,
   /** A provider that asks for a longer pause is tried again after this all the same: an alarm is worth a refusal. */
   alarmPauseMaxMs: 60_000,
   /** An alarm that a channel refuses for a day is given up there; by then somebody heard of it, or nobody ever will. */

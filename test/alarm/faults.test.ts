@@ -1,6 +1,7 @@
 // Each way in which a provider fails: the other channels are told at once, and this one as soon as it is well again.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Secret } from '../../shared/lib/secret.ts';
+import { times } from '../../shared/times.ts';
 import { until } from '../harness.ts';
 import type { Deed } from '../sim/faults.ts';
 import { startRedis, type RedisServer } from '../redis-server.ts';
@@ -250,4 +251,18 @@ test('what a channel refuses for a day is given up there, once, and taken up aga
     await own.deliver('slack');
     return ((await world.receipt(ref, 'slack'))?.attempts ?? 0) > (attempts ?? 0) ? true : null;
   });
+});
+
+test('a channel that failed for long, and is well again, hears of the next alarm in time', async () => {
+  await using world = await alarmWorld(server.url);
+  const own = world.process({ only: ['slack'], times: { alarmBackoffMs: times.alarmBackoffMaxMs, alarmBackoffMaxMs: times.alarmBackoffMaxMs } }); // prettier-ignore
+  await world.leak({ credential: 'HK_BEFORE' });
+  world.slack.script({ on: POST, do: { status: 500, body: 'oh no' } });
+  await own.round();
+  // Nobody tries for so long: what a 500 was about may have been posted.
+  const silentMs = await world.alarms.pausedMs('slack');
+  expect(silentMs).toBeGreaterThan(0);
+  // One that begins to hang just then is tried once more.
+  const worstMs = silentMs + 2 * (times.alarmStandInPollMs + times.alarmLeaseMs);
+  expect(worstMs, 'of the 30 s').toBeLessThanOrEqual(30_000);
 });

@@ -1,5 +1,6 @@
 // Several processes and one alarm: one of them tells it; where that one dies, freezes or fails, another does.
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { VelvetError } from '../../shared/lib/errors.ts';
 import { systemKeys } from '../../shared/redis/keys.ts';
 import { until } from '../harness.ts';
 import { startRedis, type RedisServer } from '../redis-server.ts';
@@ -78,6 +79,34 @@ test('a holder that froze and wakes up too late neither sends nor writes over wh
   expect(world.slack.messages).toHaveLength(1);
   expect(await world.receipt(ref, 'slack')).toEqual(receipt);
   expect((await world.events(ref)).map(({ event }) => event)).toEqual(['alarm_delivered']);
+  // Nor is the channel said to fail, or held back, for what became of the late one.
+  expect((await world.alarms.outcomes()).slack).toMatchObject({ status: 'delivered' });
+});
+
+test('a late failure of a holder that was overtaken neither marks the channel nor holds it back', async () => {
+  await using world = await alarmWorld(server.url);
+  await world.leak();
+  const sleeping = world.process({ only: ['slack'], times: { alarmLeaseMs: 40, alarmBackoffMs: 60_000, alarmBackoffMaxMs: 60_000 } }); // prettier-ignore
+  const [channel] = sleeping.channels;
+  if (channel === undefined) throw new Error('no channel');
+  const { promise: woken, resolve: wake } = Promise.withResolvers<void>();
+  const asleep = Promise.withResolvers<void>();
+  const send: typeof channel.send = async () => {
+    asleep.resolve();
+    await woken;
+    throw new VelvetError('vendor_no_answer', 'Slack did not answer in time');
+  };
+  const late = sleeping.pager.deliver({ ...channel, send }, 0, new AbortController().signal);
+  await asleep.promise;
+  const other = world.process({ only: ['slack'] });
+  await until(async () => {
+    await other.round();
+    return world.slack.messages[0] ?? null;
+  });
+  wake();
+  await late;
+  expect((await world.alarms.outcomes()).slack).toMatchObject({ status: 'delivered' });
+  expect(await world.alarms.pausedMs('slack')).toBeLessThan(1_000);
 });
 
 test('a stand-in leaves an alarm to the notifier for its time, and tells it then', async () => {

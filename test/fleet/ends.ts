@@ -2,7 +2,7 @@
 import { FORGOTTEN_MAX } from '../../workers/stages/loss-record.ts';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import { filesBelow, search } from '../../bin/demo/secrets.ts';
+import { filesBelow, search, type Places } from '../../bin/demo/secrets.ts';
 import { credentialKeys, queuePrefix } from '../../shared/redis/keys.ts';
 import { queueNames } from '../../shared/rotation/effects.ts';
 import { times } from '../../shared/times.ts';
@@ -37,7 +37,7 @@ export async function endedWell(fleet: Fleet, rotation: Rotation, given: EndOpti
     streamToldAll(rotation, trail);
   }
   await nothingIsLeft(fleet, rotation);
-  await noValueLeaked(fleet, rotation);
+  await noValueLeaked(fleet, rotation.jobId, { 'SSE streams': Buffer.from(fleet.client.streamed()) });
 }
 
 async function jobOf({ redis }: Fleet, { jobId, credential }: Rotation): Promise<Record<string, string>> {
@@ -160,14 +160,15 @@ async function liveTasks(redis: Fleet['redis'], jobId: string): Promise<readonly
   return lists.flat().filter((id) => id.includes(jobId));
 }
 
-async function noValueLeaked(fleet: Fleet, { jobId }: Rotation): Promise<void> {
+/** `more`: places beside those that every job leaves its id in. */
+export async function noValueLeaked(fleet: Fleet, jobId: string, more: Places): Promise<void> {
   const places = {
     'Redis, every key': Buffer.from(await dumpRedis(fleet.redis)),
     "Redis's append-only files": filesBelow(join(fleet.folder, 'redis')),
     'logs of all processes': filesBelow(fleet.logDir),
     'HTTP answers': Buffer.from(fleet.client.received()),
-    'SSE streams': Buffer.from(fleet.client.streamed()),
     'messages to Slack': Buffer.from(JSON.stringify(fleet.outside.slack.messages)),
+    ...more,
   };
   const values = [...fleet.outside.made.map(({ token }) => token), ...fleet.ownSecrets];
   expect(search(places, values, jobId).where).toEqual([]);

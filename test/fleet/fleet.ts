@@ -17,7 +17,9 @@ import { writeHandle } from '../../workers/vault/handles.ts';
 import { setUpCall, until } from '../harness.ts';
 import { createMembers, ready, type Member, type Members } from './members.ts';
 import {
+  ALERT_CHANNEL,
   ENV,
+  MAIL_TO,
   manifestOf,
   SLACK_CHANNEL,
   SLACK_USER,
@@ -109,7 +111,13 @@ async function assemble(
   { counts = {}, ...given }: FleetOptions,
   closers: (() => Promise<unknown>)[],
 ): Promise<Omit<Fleet, typeof Symbol.asyncDispose>> {
-  const world: OutsideOptions = { credentials: 1, consumers: 3, healthcheckAfter: 0, ...given };
+  const world: OutsideOptions = {
+    credentials: 1,
+    consumers: 3,
+    healthcheckAfter: 0,
+    emergency: null,
+    ...given,
+  };
   const outside = await startOutside(world);
   closers.push(() => outside.close());
   const manifest = join(folder, 'manifest.yml');
@@ -134,7 +142,15 @@ async function assemble(
   const front = await startTcpProxy(() => webs.filter(({ member }) => member.ended === null).map(({ port }) => port)); // prettier-ignore
   closers.push(() => front.close());
   const url = `http://127.0.0.1:${front.port}`;
-  const envs = environments({ folder, manifest, url, redisPort: link.port, keys, outside });
+  const envs = environments({
+    folder,
+    manifest,
+    url,
+    redisPort: link.port,
+    keys,
+    outside,
+    alarm: world.emergency !== null,
+  });
   const webs: { readonly port: number; readonly member: Member }[] = [];
   closers.push(() => inner.stop(GRACE_MS));
 
@@ -186,7 +202,7 @@ async function assemble(
     redis,
     vault,
     client,
-    ownSecrets: [...Object.values(keys), outside.slackToken, token],
+    ownSecrets: [...Object.values(keys), outside.slackToken, outside.smtpPassword, token],
     folder,
     logDir,
     faults,
@@ -208,10 +224,12 @@ interface Setting {
   readonly redisPort: number;
   readonly keys: Readonly<Record<string, string>>;
   readonly outside: Outside;
+  /** Whether the alarm has channels of its own. */
+  readonly alarm: boolean;
 }
 
 /** What Velvet's processes have: the workers all, web the part without values. */
-function environments({ folder, manifest, url, redisPort, keys, outside }: Setting) {
+function environments({ folder, manifest, url, redisPort, keys, outside, alarm }: Setting) {
   const web = {
     APP_ENV: ENV,
     REDIS_URL: `redis://127.0.0.1:${redisPort}`,
@@ -228,8 +246,17 @@ function environments({ folder, manifest, url, redisPort, keys, outside }: Setti
     SL_BOT_NOTIFY: outside.slackToken,
     SLACK_API_URL: outside.slack.apiUrl,
     SLACK_OPERATOR_CHANNEL: SLACK_CHANNEL,
+    ...(alarm ? alarmEnv(outside) : {}),
   };
   return { web, workers };
+}
+
+function alarmEnv({ smtp, smtpPassword }: Outside) {
+  return {
+    SLACK_ALERT_CHANNEL: ALERT_CHANNEL,
+    SMTP_URL: `smtp://velvet:${smtpPassword}@${smtp.host}:${smtp.port}`,
+    OPS_ALERT_EMAIL: MAIL_TO.join(','),
+  };
 }
 
 async function operatorToken(redis: Redis): Promise<string> {

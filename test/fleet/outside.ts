@@ -1,15 +1,18 @@
-// The world outside a fleet: Heroku, Slack and the consumers of each credential, as servers that remember what became of whom.
+// The world outside a fleet: Heroku, Slack, a mail server and the consumers of each credential, as servers that remember what became of whom.
 import { systemClock } from '../../shared/lib/clock.ts';
 import { startConsumer, type ConsumerSim } from '../sim/consumer.ts';
 import type { HerokuAccount } from '../sim/heroku-accounts.ts';
 import type { HerokuApp } from '../sim/heroku-apps.ts';
 import { startHeroku, type HerokuSim } from '../sim/heroku.ts';
-import { startSlack, type SlackSim } from '../sim/slack.ts';
+import { slackLimits, startSlack, type SlackSim } from '../sim/slack.ts';
+import { startSmtp, type SmtpSim } from '../sim/smtp.ts';
 
 export const ENV = 'development';
 export const KEY = 'HEROKU_API_KEY';
 export const SLACK_USER = 'U0OPERATOR';
 export const SLACK_CHANNEL = 'C0VELVETOPS';
+export const ALERT_CHANNEL = 'C0VELVETALERT';
+export const MAIL_TO = ['ops@example.com', 'security@example.com'] as const;
 export const HEALTH_ROUTE = 'GET /healthz/heroku';
 
 export interface OutsideOptions {
@@ -17,6 +20,8 @@ export interface OutsideOptions {
   /** For each credential. The second one answers no challenge: it has to be proven by read_back. */
   readonly consumers: number;
   readonly healthcheckAfter: number;
+  /** For emergencies: the alarm has a channel of its own and mail, Slack has its limits, and each credential has this settle window. */
+  readonly emergency: { readonly settleSeconds: number } | null;
 }
 
 export interface Consumer {
@@ -45,6 +50,8 @@ export interface Outside {
   readonly account: HerokuAccount;
   readonly slack: SlackSim;
   readonly slackToken: string;
+  readonly smtp: SmtpSim;
+  readonly smtpPassword: string;
   readonly bootstrap: { readonly id: string; readonly token: string };
   readonly credentials: readonly Held[];
   /** Every token that was ever made there: what must be found nowhere. */
@@ -60,7 +67,14 @@ const BOOT_MS = 800;
 export async function startOutside(options: OutsideOptions): Promise<Outside> {
   const heroku = await startHeroku({ releaseMs: RELEASE_MS, bootMs: BOOT_MS });
   const slackToken = `xoxb-${crypto.randomUUID()}`;
-  const slack = await startSlack({ token: slackToken, users: [SLACK_USER], channels: [SLACK_CHANNEL] });
+  const slack = await startSlack({
+    token: slackToken,
+    users: [SLACK_USER],
+    channels: [SLACK_CHANNEL, ALERT_CHANNEL],
+    ...(options.emergency === null ? {} : slackLimits),
+  });
+  const smtpPassword = crypto.randomUUID();
+  const smtp = await startSmtp({ login: { user: 'velvet', password: smtpPassword } });
   const account = heroku.createAccount();
   const made: { id: string; token: string }[] = [];
   const authorize = account.authorize.bind(account);
@@ -89,12 +103,14 @@ export async function startOutside(options: OutsideOptions): Promise<Outside> {
     account,
     slack,
     slackToken,
+    smtp,
+    smtpPassword,
     bootstrap,
     credentials,
     made,
     deaths,
     async close() {
-      await Promise.all([heroku.close(), slack.close(), ...sims.map((sim) => sim.close())]);
+      await Promise.all([heroku.close(), slack.close(), smtp.close(), ...sims.map((sim) => sim.close())]);
     },
   };
 }
@@ -119,7 +135,10 @@ async function openCredential(
 }
 
 /** JSON is YAML. */
-export function manifestOf({ heroku, credentials }: Outside, { healthcheckAfter }: OutsideOptions): string {
+export function manifestOf(
+  { heroku, credentials }: Outside,
+  { healthcheckAfter, emergency }: OutsideOptions,
+): string {
   const rows = credentials.flatMap(({ name, consumers }) =>
     consumers.map(({ id, app, sim, wave }) => ({
       token_name: name,
@@ -143,6 +162,7 @@ export function manifestOf({ heroku, credentials }: Outside, { healthcheckAfter 
     scope: 'shared',
     entropy: 'high',
     active: true,
+    ...(emergency === null ? {} : { settle_seconds: emergency.settleSeconds }),
   }));
   return JSON.stringify({ version: 2, credentials: declared, subscribers: rows }, null, 2);
 }

@@ -16,6 +16,8 @@ test('one request revokes, and ends with every consumer proven to be locked out'
   const jobId = await begun(world);
   const view = await world.reaches(jobId, 'rev_done');
   expect(world.heroku.isLive(world.firstToken)).toBe(false);
+  const said = world.log.find((line) => line.includes('msg=revoked'));
+  expect(said, 'by its handle, which is no secret').toMatch(/ auth_ids=[0-9a-f-]{36} /);
   expect(view.consumers.map((row) => row['lockout'])).toEqual([
     expect.objectContaining({ class: 'locked_out', weak: false, uncontrolled: false }),
     expect.objectContaining({ class: 'locked_out', weak: false, uncontrolled: false }),

@@ -1,6 +1,9 @@
 // The mail simulator answers nodemailer as a server does, its scripted faults included.
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { createTransport } from 'nodemailer';
 import { expect, test } from 'vitest';
+import { until } from '../harness.ts';
 import { startSmtp, type SmtpSim } from './smtp.ts';
 
 const login = { user: 'velvet', password: 'good' };
@@ -58,4 +61,25 @@ test('its faults: busy, one recipient refused, the message refused, silence afte
   await smtp.refuseConnections(false);
   await send(smtp, ['a@example.com']);
   expect(smtp.mails).toHaveLength(3);
+});
+
+test('a client that goes away in the middle of its message has sent none, and ends nothing', async () => {
+  await using smtp = await startSmtp();
+  const client = connect(smtp.port, smtp.host);
+  const said: string[] = [];
+  client.setEncoding('utf8').on('data', (text: string) => said.push(text));
+  await until(() => (said.length > 0 ? true : null));
+  for (const line of ['EHLO a', 'MAIL FROM:<a@example.com>', 'RCPT TO:<b@example.com>', 'DATA']) {
+    const before = said.length;
+    client.write(`${line}\r\n`);
+    await until(() => (said.length > before ? true : null));
+  }
+  await until(() => (said.join('').includes('354') ? true : null));
+  client.write('Subject: half a mess');
+  client.destroy();
+  // The server sees the end of the first one before the second one is through.
+  const second = connect(smtp.port, smtp.host);
+  await once(second, 'data');
+  second.destroy();
+  expect(smtp.mails.filter(({ raw }) => raw.includes('half a mess'))).toEqual([]);
 });

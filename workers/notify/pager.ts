@@ -163,8 +163,7 @@ export function createPager(deps: PagerDeps): Pager {
       return true;
     } catch (error) {
       if (!isVelvetError(error) || error.code === 'store_unavailable') throw error;
-      await failedOn(writing, message, error);
-      return heldBack(channel, own, error);
+      return (await failedOn(writing, message, error)) && heldBack(channel, own, error);
     }
   }
 

@@ -105,21 +105,24 @@ function rejectedNow(at: Writing, receipt: Receipt, sent: Sent, now: number): Re
   ];
 }
 
-export async function failedOn(at: Writing, { parts }: Message, error: VelvetError): Promise<void> {
+/** False where somebody else has taken all of it meanwhile: then this failure says nothing of the channel any more. */
+export async function failedOn(at: Writing, { parts }: Message, error: VelvetError): Promise<boolean> {
   const now = at.clock.now();
   // A pause of a second is the provider's pace, not a failure.
   const paced = error.code === 'vendor_rate_limited' && (error.retryAfterMs ?? 0) <= 2 * at.times.alarmPaceMs;
-  await Promise.all(parts.map((part) => failedPart(at, part, { error, now, paced })));
-  if (paced) return;
+  const written = await Promise.all(parts.map((part) => failedPart(at, part, { error, now, paced })));
+  if (paced) return true;
   at.metrics.count('alarmFailed', { channel: at.channel, code: error.code });
+  if (!written.includes(true)) return false;
   await noted(at, parts, 'failed', error.code);
+  return true;
 }
 
 async function failedPart(
   at: Writing,
   part: Part,
   { error, now, paced }: { readonly error: VelvetError; readonly now: number; readonly paced: boolean },
-): Promise<void> {
+): Promise<boolean> {
   const { state, receipt, owed } = part.subject;
   const { raised } = state;
   const since = receipt.failing_since ?? now;
@@ -143,10 +146,11 @@ async function failedPart(
     ...(receipt.failure_told || paced ? [] : eventOf(at, part, 'alarm_failed', detail)),
     ...(givenUp ? eventOf(at, part, 'alarm_given_up', detail) : []),
   ];
-  await at.alarms.writeReceipt(state, at.channel, next, events);
+  const written = await at.alarms.writeReceipt(state, at.channel, next, events);
   const fields = { ...named(at, part), attempt: next.attempts, ...logfields(error) };
   if (paced) at.log.info('alarm waits for its turn', fields);
   else at.log.warn(givenUp ? 'alarm given up' : 'alarm not delivered', fields);
+  return written !== null;
 }
 
 /** Of a message that was for those alone who were turned away: they are still owed it. */

@@ -88,7 +88,7 @@ async function succeed(
     patch: { tokens, revoked_at, error: null },
     detail: { tokens: tokens.map(({ auth_id, is }) => ({ auth_id, is })), by },
   }));
-  context.log.info('revoked', { tokens: tokens.map((token) => token.auth_id).join(','), by });
+  context.log.info('revoked', { auth_ids: tokens.map((token) => token.auth_id).join(','), by });
 }
 
 function failed(deps: EmergencyDeps): Handler['failed'] {

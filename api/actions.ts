@@ -19,7 +19,8 @@ import {
   type Phase,
   type Row,
 } from '../shared/rotation/rows.ts';
-import type { Applied, RowChange, Speaker } from '../shared/transition.ts';
+import type { Applied, Speaker } from '../shared/changes.ts';
+import type { RowChange } from '../shared/transition.ts';
 import { askingLeaksAgain, resolvingLeak } from './leaks.ts';
 import type { ApiDeps } from './router.ts';
 import { provenAgain, revoking } from './revoke-gate.ts';

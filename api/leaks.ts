@@ -2,7 +2,7 @@
 import { VelvetError } from '../shared/lib/errors.ts';
 import type { Job } from '../shared/rotation/job.ts';
 import { tally, withStatus, type Row } from '../shared/rotation/rows.ts';
-import type { Applied, Speaker } from '../shared/transition.ts';
+import type { Applied, Speaker } from '../shared/changes.ts';
 import type { ApiDeps } from './router.ts';
 import type { StageBody } from './stage-bodies.ts';
 import { operatorOf } from './stopping.ts';

@@ -3,7 +3,7 @@ import { VelvetError } from '../shared/lib/errors.ts';
 import type { Facts } from '../shared/rotation/guards.ts';
 import type { Job } from '../shared/rotation/job.ts';
 import { provenByVelvet, tally, toBeProven, unproven, type Row } from '../shared/rotation/rows.ts';
-import type { Applied, Speaker } from '../shared/transition.ts';
+import type { Applied, Speaker } from '../shared/changes.ts';
 import type { ApiDeps } from './router.ts';
 import type { StageBody } from './stage-bodies.ts';
 import { operatorOf } from './stopping.ts';

@@ -6,7 +6,7 @@ import type { Job } from '../shared/rotation/job.ts';
 import { decide, operatorActions } from '../shared/rotation/machine.ts';
 import { openResiduals, resolved, type Residual } from '../shared/rotation/residuals.ts';
 import type { Row } from '../shared/rotation/rows.ts';
-import type { Applied, Speaker } from '../shared/transition.ts';
+import type { Applied, Speaker } from '../shared/changes.ts';
 import type { ApiDeps } from './router.ts';
 import type { StageBody } from './stage-bodies.ts';
 import { goes, ticketNote } from './ticket-note.ts';

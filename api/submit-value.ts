@@ -5,7 +5,7 @@ import { sealedFor } from '../shared/lib/sealed-box.ts';
 import { Secret } from '../shared/lib/secret.ts';
 import type { JobRef } from '../shared/rotation/effects.ts';
 import { decide } from '../shared/rotation/machine.ts';
-import type { Speaker } from '../shared/transition.ts';
+import type { Speaker } from '../shared/changes.ts';
 import type { ApiDeps } from './router.ts';
 import type { StageBody } from './stage-bodies.ts';
 

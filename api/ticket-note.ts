@@ -2,7 +2,7 @@
 import { decide } from '../shared/rotation/machine.ts';
 import type { JobPatch } from '../shared/rotation/job-record.ts';
 import type { Job } from '../shared/rotation/job.ts';
-import type { Applied, Speaker } from '../shared/transition.ts';
+import type { Applied, Speaker } from '../shared/changes.ts';
 import type { ApiDeps } from './router.ts';
 import type { StageBody } from './stage-bodies.ts';
 

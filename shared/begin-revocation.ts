@@ -7,7 +7,8 @@ import type { Job } from './rotation/job.ts';
 import { operatorActions } from './rotation/machine.ts';
 import { openResiduals } from './rotation/residuals.ts';
 import { mayHoldNew, withStatus, type Row } from './rotation/rows.ts';
-import type { Applied, Speaker, Transitions } from './transition.ts';
+import type { Applied, Speaker } from './changes.ts';
+import type { Transitions } from './transition.ts';
 
 export interface BeginDeps {
   readonly store: JobStore;

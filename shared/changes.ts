@@ -1,5 +1,6 @@
-// What a decision of the table writes: the record's fields, the event, the tasks, and what becomes of a job that it takes the credential from.
+// What a decision of the table writes, given who speaks and what they bring: the record's fields, the event, the tasks, and what becomes of a job that it takes the credential from.
 import { VelvetError } from './lib/errors.ts';
+import type { Fence } from './lib/lease.ts';
 import { eventOf, systemOperator } from './redis/events.ts';
 import {
   changeFields,
@@ -12,8 +13,38 @@ import { tasksOf } from './rotation/effects.ts';
 import { encodePatch, type JobPatch } from './rotation/job-record.ts';
 import { isOver, type Actor, type Job } from './rotation/job.ts';
 import { decide, decideClosing, type Decision, type JobEvent } from './rotation/machine.ts';
+import type { Facts } from './rotation/guards.ts';
+import type { Row, Tally } from './rotation/rows.ts';
 import type { Status } from './rotation/statuses.ts';
-import type { Applied, Speaker } from './transition.ts';
+
+/** Who speaks: an operator, held back by the version; or an attempt of a task, held back by status_version and fence. */
+export type Speaker =
+  | { readonly kind: 'operator'; readonly actor: Actor; readonly version: number | undefined }
+  | {
+      readonly kind: 'attempt';
+      readonly fence: Fence | null;
+      readonly statusVersion: number;
+      /** What the attempt has read of the row that it settles. Tried first; the scripts refuse it where it is no longer so. */
+      readonly read?: RowRead;
+    };
+
+export interface RowRead {
+  readonly job: Job;
+  readonly row: Row;
+}
+
+export interface Applied {
+  readonly facts?: Facts;
+  readonly patch?: JobPatch;
+  /** For the audit trail; must hold no value. */
+  readonly detail?: Readonly<Record<string, unknown>>;
+  readonly rows?: readonly Row[];
+  readonly tally?: Tally;
+  /** Whose claim the job takes: another job, which is stopped in the same moment, or an adoption that died. */
+  readonly preempts?: { readonly claimant: string; readonly job: Job | null; readonly patch: JobPatch };
+  /** How many versions to leave out: those that the job had in a future that Redis lost are not given to another present. */
+  readonly forgotten?: number;
+}
 
 /** For each way in which this row can close its phase, what is written then. */
 export function closingsOf(at: Moment): ReturnType<RowWrite['closings']> {

@@ -1,7 +1,6 @@
 // apply(): load → decide → commit → relay. Law: the only way in which a job's status, or a row's, changes.
 import type { Clock } from './lib/clock.ts';
 import { VelvetError, isVelvetError } from './lib/errors.ts';
-import type { Fence } from './lib/lease.ts';
 import type { Relay } from './queue/enqueue.ts';
 import { refusal } from './refusal.ts';
 import {
@@ -14,46 +13,17 @@ import {
   ownMove,
   personOf,
   preempted,
+  type Applied,
+  type RowRead,
+  type Speaker,
 } from './changes.ts';
 import { rowEventOf } from './redis/events.ts';
 import type { JobStore } from './redis/job-store.ts';
-import { operatorActions } from './rotation/machine.ts';
 import type { JobRef, Task } from './rotation/effects.ts';
-import type { JobPatch } from './rotation/job-record.ts';
-import { isOver, type Actor, type Job } from './rotation/job.ts';
-import type { Facts } from './rotation/guards.ts';
-import { decide, type JobEvent } from './rotation/machine.ts';
+import { isOver, type Job } from './rotation/job.ts';
+import { decide, operatorActions, type JobEvent } from './rotation/machine.ts';
 import type { Move } from './rotation/move.ts';
-import { statusIn, tallyDelta, type Outcome, type Row, type Tally } from './rotation/rows.ts';
-
-/** Who speaks: an operator, held back by the version; or an attempt of a task, held back by status_version and fence. */
-export type Speaker =
-  | { readonly kind: 'operator'; readonly actor: Actor; readonly version: number | undefined }
-  | {
-      readonly kind: 'attempt';
-      readonly fence: Fence | null;
-      readonly statusVersion: number;
-      /** What the attempt has read of the row that it settles. Tried first; the scripts refuse it where it is no longer so. */
-      readonly read?: RowRead;
-    };
-
-export interface RowRead {
-  readonly job: Job;
-  readonly row: Row;
-}
-
-export interface Applied {
-  readonly facts?: Facts;
-  readonly patch?: JobPatch;
-  /** For the audit trail; must hold no value. */
-  readonly detail?: Readonly<Record<string, unknown>>;
-  readonly rows?: readonly Row[];
-  readonly tally?: Tally;
-  /** Whose claim the job takes: another job, which is stopped in the same moment, or an adoption that died. */
-  readonly preempts?: { readonly claimant: string; readonly job: Job | null; readonly patch: JobPatch };
-  /** How many versions to leave out: those that the job had in a future that Redis lost are not given to another present. */
-  readonly forgotten?: number;
-}
+import { statusIn, tallyDelta, type Outcome, type Row } from './rotation/rows.ts';
 
 /** How one row is to be written; null leaves it alone. */
 export interface RowChange {

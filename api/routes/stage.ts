@@ -4,7 +4,7 @@ import type { Context } from 'hono';
 import type { z } from 'zod';
 import { isVelvetError } from '../../shared/lib/errors.ts';
 import type { Job } from '../../shared/rotation/job.ts';
-import type { Speaker } from '../../shared/transition.ts';
+import type { Speaker } from '../../shared/changes.ts';
 import { act } from '../actions.ts';
 import { actorOf, demand, flowScope, type AppEnvironment, type Caller } from '../auth.ts';
 import { claimLost, demandFlag, demandJob, demandSureGround, view } from '../rotation-lookup.ts';

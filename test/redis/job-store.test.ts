@@ -13,7 +13,8 @@ import {
   type Row,
   type RowStatus,
 } from '../../shared/rotation/rows.ts';
-import { createTransitions, type Speaker } from '../../shared/transition.ts';
+import type { Speaker } from '../../shared/changes.ts';
+import { createTransitions } from '../../shared/transition.ts';
 import { startRedis, type RedisServer } from '../redis-server.ts';
 import {
   CREDENTIAL,

@@ -3,7 +3,7 @@ import type { Fence } from '../../shared/lib/lease.ts';
 import type { JobPatch } from '../../shared/rotation/job-record.ts';
 import type { Job } from '../../shared/rotation/job.ts';
 import { quietAfter, type Row } from '../../shared/rotation/rows.ts';
-import type { Speaker } from '../../shared/transition.ts';
+import type { Speaker } from '../../shared/changes.ts';
 import type { TaskContext } from '../run.ts';
 import { errorPatch, issuerOf, lateMsOf, type StageDeps } from './deps.ts';
 import { heldByAnother, mintOf, oldOf, type Stranger } from './lost-mints.ts';

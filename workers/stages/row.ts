@@ -12,7 +12,8 @@ import {
   type RowEvent,
 } from '../../shared/rotation/rows.ts';
 import type { Times } from '../../shared/times.ts';
-import type { RowChange, RowRead, Speaker } from '../../shared/transition.ts';
+import type { RowRead, Speaker } from '../../shared/changes.ts';
+import type { RowChange } from '../../shared/transition.ts';
 import type { Handler } from '../run.ts';
 import type { CoreDeps, ValueDeps } from './deps.ts';
 

@@ -1,7 +1,7 @@
 // Creating a rotation: what may keep it from being created, in order, and what its first record says.
 import { createHash, randomUUID } from 'node:crypto';
 import type { z } from '@hono/zod-openapi';
-import { beginRevocation, nothingToTarget, rotationOpen } from '../shared/begin-revocation.ts';
+import { beginRevocation, standing } from '../shared/begin-revocation.ts';
 import { VelvetError } from '../shared/lib/errors.ts';
 import { manualProcedure } from '../shared/manifest/by-hand.ts';
 import { pinned, type Pinned } from '../shared/manifest/pin.ts';
@@ -10,7 +10,6 @@ import { firstRecord, type NewJob } from '../shared/redis/first-record.ts';
 import type { OpenRequest } from '../shared/redis/job-writes.ts';
 import { healthOf } from '../shared/redis/health.ts';
 import { idempotencyHash } from '../shared/redis/keys.ts';
-import type { JobRef } from '../shared/rotation/effects.ts';
 import type { Job } from '../shared/rotation/job.ts';
 import { actorOf, type Caller } from './auth.ts';
 import { clipped } from './problem.ts';
@@ -51,7 +50,8 @@ export async function createRotation(
   const emergency = body.flow_type === 'revocation';
   // An emergency asks neither the flag nor whether all is well.
   if (!emergency) await demandWell(deps, name);
-  else await demandPreemptable(deps, ref, body);
+  // What would be refused once it begins is refused before there is a job.
+  else await standing(deps.store, ref, { preempt: body.preempt ?? false, target: body.target ?? 'all' });
   if (body.replaces !== undefined) await demandReplaceable(deps, name, body.replaces);
 
   const opened = await deps.store.open(firstRecord(newJob(deps, { name, body, caller, pins, idem })));
@@ -70,19 +70,6 @@ async function started(deps: ApiDeps, job: Job, caller: Caller): Promise<Job> {
   const by = { kind: 'operator', actor: actorOf(caller), version: undefined } as const;
   const { ticketId, credential: confirm, preempt } = job;
   return beginRevocation(deps, job, by, { ticketId, confirm, preempt });
-}
-
-/** What would be refused once it begins is refused before there is a job. */
-async function demandPreemptable(
-  deps: ApiDeps,
-  ref: Pick<JobRef, 'credential' | 'env'>,
-  { preempt = false, target = 'all' }: CreateBody,
-): Promise<void> {
-  const claimant = await deps.store.claimant(ref);
-  const open = claimant === null ? null : await deps.store.load({ ...ref, jobId: claimant });
-  if (open === null && target !== 'all') throw nothingToTarget(ref, target);
-  if (open !== null && (!preempt || open.flowType !== 'operational'))
-    throw rotationOpen(open, await deps.store.rows(open));
 }
 
 async function demandReplaceable(deps: ApiDeps, name: string, jobId: string): Promise<void> {

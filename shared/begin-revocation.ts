@@ -41,19 +41,15 @@ async function beginning(deps: BeginDeps, job: Job, start: Start): Promise<Appli
   const patch = { ticket_id: start.ticketId, error: null };
   // What the gate refuses anyway is refused for its own reason.
   if (job.status !== 'rev_init') return { facts, patch };
-  const claimant = await deps.store.claimant(job);
-  const open = claimant === null ? null : await deps.store.load({ ...job, jobId: claimant });
   const target = job.target ?? 'all';
+  const { claimant, open, theirs } = await standing(deps.store, job, { ...start, target });
   if (open === null) {
-    if (target !== 'all') throw nothingToTarget(job, target);
     const handles = await currentHandles(deps.store, job);
     const tokens = handles.map((auth_id) => mayLive(auth_id, 'current'));
     // An adoption that holds the credential writes one value: an emergency does not wait for it.
     const over = claimant === null ? {} : { preempts: { claimant, job: null, patch: {} } };
     return { facts, patch: { ...patch, tokens }, ...over, detail: detailOf(start, tokens) };
   }
-  const theirs = await deps.store.rows(open);
-  if (!start.preempt || open.flowType !== 'operational') throw rotationOpen(open, theirs);
   const tokens = tokensOf(open, target, await currentHandles(deps.store, job));
   const own = await deps.store.rows(job);
   const rows = own.flatMap((row) => {
@@ -69,6 +65,31 @@ async function beginning(deps: BeginDeps, job: Job, start: Start): Promise<Appli
   };
 }
 
+interface Standing {
+  /** The job, or the adoption, that holds the credential. */
+  readonly claimant: string | null;
+  readonly open: Job | null;
+  readonly theirs: readonly Row[];
+}
+
+/** Who holds the credential, and that an emergency may take it. Throws `rotation_open` or `nothing_to_target`. */
+export async function standing(
+  store: JobStore,
+  ref: Pick<JobRef, 'credential' | 'env'>,
+  { preempt, target }: Pick<Start, 'preempt'> & { readonly target: Target },
+): Promise<Standing> {
+  const { credential, env } = ref;
+  const claimant = await store.claimant(ref);
+  const open = claimant === null ? null : await store.load({ credential, env, jobId: claimant });
+  if (open === null) {
+    if (target !== 'all') throw nothingToTarget(ref, target);
+    return { claimant, open, theirs: [] };
+  }
+  const theirs = await store.rows(open);
+  if (!preempt || open.flowType !== 'operational') throw rotationOpen(open, theirs);
+  return { claimant, open, theirs };
+}
+
 function detailOf(start: Start, tokens: readonly EndedToken[]): Readonly<Record<string, unknown>> {
   return { ticket_id: start.ticketId, tokens: tokens.map(({ auth_id, is }) => ({ auth_id, is })) };
 }
@@ -77,14 +98,15 @@ function mayLive(auth_id: string, is: EndedToken['is']): EndedToken {
   return { auth_id, is, state: 'may_live', error: null };
 }
 
-/** Jobs to look back over for the handle of the current token. */
-const RECENT = 20;
+/** Jobs to look back over for the handle of the current token: tests stand among them. */
+const RECENT = 100;
 
 /**
  * Every handle that may be the current token's, from Redis alone: the vault may be away, and a token that is ended twice is no
- * harm. Newest first: what was promoted last, and what was verified, or adopted, since.
+ * harm. What was promoted last; what was verified or adopted since; and what was minted since, for an emergency about the old
+ * token promotes the new one of a rotation whose own record says that it was stopped.
  */
-export async function currentHandles(
+async function currentHandles(
   store: JobStore,
   ref: Pick<JobRef, 'credential' | 'env'>,
 ): Promise<readonly string[]> {
@@ -93,7 +115,7 @@ export async function currentHandles(
   );
   const last = jobs.findIndex((job) => job.promoted);
   const since = last === -1 ? jobs : jobs.slice(0, last + 1);
-  const handles = since.map((job) => (job.promoted ? job.newAuthId : job.oldAuthId));
+  const handles = since.flatMap((job) => [job.newAuthId, job.promoted ? null : job.oldAuthId]);
   const all = [await store.adopted(ref), ...handles];
   return [...new Set(all.filter((handle) => handle !== null))];
 }
@@ -147,14 +169,14 @@ function asItStands(row: Row, known: Row, target: Target, open: Job): Row {
   return { ...withStatus(stands, 'lockout', 'skipped'), lockout };
 }
 
-export function nothingToTarget({ credential }: Pick<JobRef, 'credential'>, target: Target): VelvetError {
+function nothingToTarget({ credential }: Pick<JobRef, 'credential'>, target: Target): VelvetError {
   return new VelvetError('nothing_to_target', `target ${target} without an open rotation`, {
     detail: `No rotation of ${credential} is open, so that there is one token and no '${target}' one beside it. Leave \`target\` out: everything that may be live is revoked.`,
   });
 }
 
-/** Shows who runs on which, so that whoever is in a hurry can still choose well. Throws nothing: what is thrown is its answer. */
-export function rotationOpen(open: Job, rows: readonly Row[]): VelvetError {
+/** Shows who runs on which, so that whoever is in a hurry can still choose well. */
+function rotationOpen(open: Job, rows: readonly Row[]): VelvetError {
   const on = (holds: Row['holds']) => rows.filter((row) => row.holds === holds).map((row) => row.consumer_id);
   const [onNew, onOld] = [on('new'), on('old')];
   const others = rows.length - onNew.length - onOld.length;

@@ -41,6 +41,19 @@ test('it needs no vault: what a rotation made is ended by the handles on record'
   expect(world.heroku.isLive(fresh)).toBe(false);
 });
 
+test('what an emergency promoted is ended by the next one, also without the vault', async () => {
+  await using world = await buildWorld(redis.url, two);
+  await world.toValidated();
+  const fresh = world.apps[0]?.config['HEROKU_API_KEY'] ?? '';
+  const first = await begun(world, { preempt: true, target: 'old' });
+  await until(async () => ((await world.job(first)).cleanup === 'done' ? true : null));
+  expect(world.heroku.isLive(fresh)).toBe(true);
+  await withoutVault(world, async () => {
+    await world.reaches(await begun(world), 'rev_done');
+  });
+  expect(world.heroku.isLive(fresh)).toBe(false);
+});
+
 test('a promotion that the vault kept from being made is made when it is back, and holds up nothing', async () => {
   await using world = await buildWorld(redis.url, { ...two, times: { cleanupRetryMs: 100 } });
   await world.toValidated();

@@ -6,7 +6,9 @@ import { createSealStore } from '../../shared/redis/seal-store.ts';
 import { systemKeys } from '../../shared/redis/keys.ts';
 import { dailyDrill } from '../../workers/alarm.ts';
 import { buildWorld, ENV, quickTimes, until } from '../harness.ts';
+import { alarmWaits } from '../../workers/notify/post.ts';
 import { startRedis, type RedisServer } from '../redis-server.ts';
+import { alarmWorld } from './alarm-world.ts';
 import { redisDump } from '../../bin/demo/secrets.ts';
 import { startPagerDuty } from '../sim/pager-duty.ts';
 import { startSmtp } from '../sim/smtp.ts';
@@ -112,17 +114,29 @@ test('once a day from whichever stage process comes first, and not again after a
 });
 
 test('other notices to the alert channel step aside while a leak waits for Slack', async () => {
-  const { alarmWaits } = await import('../../workers/notify/post.ts');
-  const { alarmWorld } = await import('./alarm-world.ts');
   await using world = await alarmWorld(server.url);
   const at = {
     alarms: world.alarms,
     slack: { client: { post: () => Promise.resolve('') }, operatorChannel: '', alertChannel: '' },
   };
-  expect(await alarmWaits(at)).toBe(false);
+  expect(await alarmWaits(at, 'slack')).toBe(false);
   await world.leak();
-  expect(await alarmWaits(at)).toBe(true);
-  expect(await alarmWaits({ ...at, slack: null })).toBe(false);
+  expect(await alarmWaits(at, 'slack')).toBe(true);
+  expect(await alarmWaits({ ...at, slack: null }, 'slack')).toBe(false);
+  expect(await alarmWaits(at, 'dm')).toBe(true);
   await world.process({ only: ['slack'] }).round();
-  expect(await alarmWaits(at)).toBe(false);
+  expect([await alarmWaits(at, 'slack'), await alarmWaits(at, 'dm')]).toEqual([false, true]);
+});
+
+test('they do not wait for an alarm that their channel refuses, which may be tried for a day', async () => {
+  await using world = await alarmWorld(server.url);
+  const at = {
+    alarms: world.alarms,
+    slack: { client: { post: () => Promise.resolve('') }, operatorChannel: '', alertChannel: '' },
+  };
+  await world.leak();
+  world.slack.script({ on: 'POST /api/chat.postMessage', times: 9, do: { status: 500, body: {} } });
+  expect(await alarmWaits(at, 'dm')).toBe(true);
+  await world.process({ only: ['dm'] }).round();
+  expect(await alarmWaits(at, 'dm')).toBe(false);
 });

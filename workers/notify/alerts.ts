@@ -17,7 +17,7 @@ export function tellStuck(deps: NotifierDeps): Handler {
       const stuck = stuckOf(job, await deps.store.rows(job), deps.clock.now(), deps.times.stuckAfterMs);
       const receipt = stuckReceipt(job);
       if (stuck === null || (await deps.store.hasReceipt(job, receipt))) return 'done';
-      if (await alarmWaits(deps)) return { laterMs: deps.times.alarmYieldMs };
+      if (await alarmWaits(deps, 'slack')) return { laterMs: deps.times.alarmYieldMs };
       const said = { title: 'Stuck', rest: `: ${escaped(stuck.reason)}` };
       const text = about(job, said, deps.publicUrl);
       const logged = { notice: 'stuck', status: job.status };
@@ -35,7 +35,7 @@ export function tellOverdue(deps: NotifierDeps): Handler {
     async run(task, context) {
       const { since, told_overdue } = await deps.schedules.load(task);
       if (since === null || since > task.version || told_overdue >= task.version) return 'done';
-      if (await alarmWaits(deps)) return { laterMs: deps.times.alarmYieldMs };
+      if (await alarmWaits(deps, 'slack')) return { laterMs: deps.times.alarmYieldMs };
       const claimant = await deps.store.claimant(task);
       const job = claimant === null ? null : await deps.store.load({ ...task, jobId: claimant });
       const next =
@@ -78,7 +78,8 @@ export async function tellOfTest(deps: NotifierDeps, context: TaskContext, job: 
   if (finding === (await deps.schedules.load(job)).told_test) return 'done';
   const drifted = hasDrifted(job, rows);
   // Of a drift everybody hears; all else is told to who asked for the test, and nobody asked for the schedule's.
-  if (drifted && finding !== '' && (await alarmWaits(deps))) return { laterMs: deps.times.alarmYieldMs };
+  if (drifted && finding !== '' && (await alarmWaits(deps, 'slack')))
+    return { laterMs: deps.times.alarmYieldMs };
   if (finding !== '' && (drifted || job.createdBy === scheduleOperator)) {
     const said = wrongIn(job, rows, drifted ? 'Drift' : 'The drift check could not look at everything');
     const text = about(job, said, deps.publicUrl);

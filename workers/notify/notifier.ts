@@ -4,7 +4,7 @@ import { noticeReceipt } from '../../shared/rotation/notices.ts';
 import type { Handler } from '../run.ts';
 import { tellOfTest } from './alerts.ts';
 import { messageFor } from './messages.ts';
-import { notDelivered, post, type NotifierDeps } from './post.ts';
+import { alarmWaits, notDelivered, post, type NotifierDeps } from './post.ts';
 
 export function notify(deps: NotifierDeps): Handler {
   return {
@@ -17,6 +17,7 @@ export function notify(deps: NotifierDeps): Handler {
       const text = messageFor(job, await deps.store.rows(job), deps.publicUrl);
       const receipt = noticeReceipt(job);
       if (text === null || (await deps.store.hasReceipt(job, receipt))) return 'done';
+      if (await alarmWaits(deps, 'dm')) return { laterMs: deps.times.alarmYieldMs };
       const person = job.movedBy?.slackUserId ?? null;
       const to = person === null ? 'operators' : { person };
       const logged = { status: job.status };

@@ -6,7 +6,7 @@ import { systemOperator } from '../../shared/redis/events.ts';
 import type { AlarmStore } from '../../shared/redis/alarm-store.ts';
 import type { ScheduleStore } from '../../shared/redis/schedule-store.ts';
 import type { SystemStore } from '../../shared/redis/system-store.ts';
-import { isBehind } from '../../shared/rotation/alarm.ts';
+import { isBehind, receiptNow } from '../../shared/rotation/alarm.ts';
 import type { JobRef } from '../../shared/rotation/effects.ts';
 import type { Handler, TaskContext } from '../run.ts';
 import type { CoreDeps } from '../stages/deps.ts';
@@ -64,13 +64,19 @@ export async function post(
   }
 }
 
-/** Whether a leak waits for the alert channel: Slack takes one message a second there, and that one is the alarm's. */
-export async function alarmWaits({
-  alarms,
-  slack,
-}: Pick<NotifierDeps, 'alarms' | 'slack'>): Promise<boolean> {
+/** Whether a leak waits for the alert channel, or to be told in person: Slack takes one message a second there, and that one is the alarm's. */
+export async function alarmWaits(
+  { alarms, slack }: Pick<NotifierDeps, 'alarms' | 'slack'>,
+  channel: 'slack' | 'dm',
+): Promise<boolean> {
   if (slack === null) return false;
-  return (await alarms.raised()).some((state) => state.raised.kind === 'leak' && isBehind(state, 'slack'));
+  // Ahead of other notices, not instead of them: one that the channel refuses may be tried for a day.
+  return (await alarms.raised()).some(
+    (state) =>
+      state.raised.kind === 'leak' &&
+      isBehind(state, channel) &&
+      receiptNow(state, channel).failing_since === null,
+  );
 }
 
 function callOf({ clock, times }: NotifierDeps, { signal }: TaskContext, { jobId }: JobRef): VendorCall {

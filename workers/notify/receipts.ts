@@ -81,7 +81,7 @@ export async function deliveredOn(at: Writing, { parts }: Message, sent: Sent): 
       const { rev, attempts, repeat } = next;
       const detail = { rev, attempts, repeat, complete: part.complete, ref: sent.ref, rejected, latency_ms: latencyMs }; // prettier-ignore
       await at.alarms.writeReceipt(state, at.channel, next, eventOf(at, part, 'alarm_delivered', detail));
-      const fields = { ...named(at, part), slack_ts: sent.ref, latency_ms: latencyMs, attempt: attempts };
+      const fields = { ...named(at, part), ref: sent.ref, latency_ms: latencyMs, attempt: attempts };
       at.log.info('alarm delivered', fields);
       if (rejected.length > 0)
         at.log.warn('alarm: some recipients were refused', { ...fields, to: rejected.map(({ to }) => to).join(',') }); // prettier-ignore

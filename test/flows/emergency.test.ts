@@ -231,6 +231,21 @@ test('a target without an open rotation is refused', async () => {
   expect((await ask(world, { target: 'old' })).body).toMatchObject({ code: 'nothing_to_target' });
 });
 
+test('a service token for emergencies alone is enough for it, and for nothing else', async () => {
+  await using world = await buildWorld(redis.url, two);
+  const token = await world.token(['revoke']);
+  const rotate = (body: Readonly<Record<string, unknown>>) =>
+    world.api(
+      'POST',
+      `/tokens/${CREDENTIAL}/rotate`,
+      { idempotency_key: crypto.randomUUID(), ...body },
+      { token },
+    );
+  expect((await rotate({ flow_type: 'operational' })).status).toBe(403);
+  const answer = await rotate({ flow_type: 'revocation', ticket_id: 'SEV-1', confirm: CREDENTIAL });
+  await world.reaches(String(answer.body.job_id), 'rev_done');
+});
+
 test('it works with the flag off', async () => {
   await using world = await buildWorld(redis.url, two);
   await world.system.setFlag('velvet_v2_rotation', false);

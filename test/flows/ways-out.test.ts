@@ -139,64 +139,59 @@ test('a refused write says nothing of another attempt of the same task that is a
   expect(atRefusal).toMatchObject({ distribute_status: 'failed', touched: true });
 });
 
+/** A mint dies before it is recorded, and is aborted; of the cleanup's looks those that `refuses` picks are answered 403. */
+async function diedMintAborted(
+  world: ScheduleWorld,
+  refuses: (effect: string) => boolean,
+): Promise<{ readonly stopped: boolean; readonly refused: number }> {
+  await walk(world, 'verified');
+  let stopped = false;
+  let refused = 0;
+  world.operate({ action: 'proceed_mint' });
+  await toRest(world, {
+    async turn(turn) {
+      const { strand, effect } = turn;
+      if (!stopped && strand.what.startsWith('enqueue_mint') && effect.name === 'commit') {
+        stopped = true;
+        world.kill(strand.process);
+        world.operate({ action: 'abort' });
+        return true;
+      }
+      if (!strand.what.startsWith('enqueue_cleanup') || !refuses(effect.name)) return false;
+      refused += 1;
+      world.outside.network.spoil({ status: 403, body: '{"id":"forbidden"}', applied: false });
+      await world.turns.serve(turn);
+      return true;
+    },
+  });
+  return { stopped, refused };
+}
+
 test.each([1, 5])(
   'a mint that died before it was recorded leaves nothing, though %d looks at a consumer are refused',
   async (refusals) => {
     await using world = await scheduleWorld(server.redis, { apps: one });
-    await walk(world, 'verified');
-    let stopped = false;
-    let refused = 0;
-    world.operate({ action: 'proceed_mint' });
-    await toRest(world, {
-      async turn(turn) {
-        const { strand, effect } = turn;
-        if (!stopped && strand.what.startsWith('enqueue_mint') && effect.name === 'commit') {
-          stopped = true;
-          world.kill(strand.process);
-          world.operate({ action: 'abort' });
-          return true;
-        }
-        if (!strand.what.startsWith('enqueue_cleanup') || !effect.name.endsWith('/dynos')) return false;
-        if (refused === refusals) return false;
-        refused += 1;
-        world.outside.network.spoil({ status: 403, body: '{"id":"forbidden"}', applied: false });
-        await world.turns.serve(turn);
-        return true;
-      },
-    });
-    expect([stopped, refused > 0]).toEqual([true, true]);
+    let looks = 0;
+    const met = await diedMintAborted(
+      world,
+      (effect) => effect.endsWith('/dynos') && (looks += 1) <= refusals,
+    );
+    expect(met).toEqual({ stopped: true, refused: expect.any(Number) });
+    expect(met.refused).toBeGreaterThan(0);
     expect(await world.job()).toMatchObject({ status: 'aborted', cleanup: 'done', mintedFence: null });
     expect(world.outside.heroku.live()).toHaveLength(2);
     expect(await violations(world)).toEqual([]);
   },
 );
 
-test.each([1, 2, 3, 4, 5, 6])(
+// There is no fourth: by it naming and emptying would disagree.
+test.each([1, 2, 3, 4])(
   'what a mint that died left in its slot is emptied or named, though look %d at its value is refused',
-  async (refused) => {
+  async (which) => {
     await using world = await scheduleWorld(server.redis, { apps: one });
-    await walk(world, 'verified');
-    let stopped = false;
     let looks = 0;
-    world.operate({ action: 'proceed_mint' });
-    await toRest(world, {
-      async turn(turn) {
-        const { strand, effect } = turn;
-        if (!stopped && strand.what.startsWith('enqueue_mint') && effect.name === 'commit') {
-          stopped = true;
-          world.kill(strand.process);
-          world.operate({ action: 'abort' });
-          return true;
-        }
-        if (!strand.what.startsWith('enqueue_cleanup') || effect.name !== 'GET /account') return false;
-        looks += 1;
-        if (looks !== refused) return false;
-        world.outside.network.spoil({ status: 403, body: '{"id":"forbidden"}', applied: false });
-        await world.turns.serve(turn);
-        return true;
-      },
-    });
-    expect([stopped, looks > 0]).toEqual([true, true]);
+    const met = await diedMintAborted(world, (effect) => effect === 'GET /account' && (looks += 1) === which);
+    expect(met).toEqual({ stopped: true, refused: which <= 3 ? 1 : 0 });
     expect(await violations(world)).toEqual([]);
   },
 );
